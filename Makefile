@@ -1,0 +1,49 @@
+# Every target works on a fresh machine: what it needs is make, Python 3.10 or newer and the network.
+# The environment is made by uv where that is on PATH, by venv and pip otherwise, and again only when pyproject.toml changed.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test test-slow check format docs bench clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
+		|| sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1: \2/p' $(MAKEFILE_LIST)
+
+serve: $(INSTALLED) ## Serve examples/blur on port 5000 (another one: PORT=8000 make serve)
+	@$(BIN)/python scripts/serve_example.py blur
+
+test: check ## Run the checks and the tests
+	$(BIN)/pytest
+
+test-slow: $(INSTALLED) ## Run the tests that take minutes or need more tools
+	$(BIN)/pytest -m slow
+
+check: $(INSTALLED) ## Style, types, walls between the rooms, budgets, generated documents
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python scripts/budgets.py src/cog
+	$(BIN)/python scripts/documents.py --check
+
+format: $(INSTALLED) ## Lay out the code as the checks want it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(INSTALLED) ## Write the generated documents again and check every link
+	$(BIN)/python scripts/documents.py
+
+bench: $(INSTALLED) ## Measure what the server adds to a model
+	$(BIN)/python benchmarks/overhead.py
+
+clean: ## Remove the environment and everything that was generated
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml
+	@PYTHON="$(PYTHON)" scripts/environment.sh "$(VENV)"
+	@touch $@

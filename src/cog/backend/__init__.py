@@ -1,0 +1,1 @@
+"""Where the model runs: one small protocol, and local processes that fulfil it."""

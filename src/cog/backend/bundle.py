@@ -1,0 +1,37 @@
+"""The folder that a model's environment gets: `cog` with the SDK and the worker, and nothing but these."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+PARTS: Final = ("__init__.py", "py.typed", "version.py", "errors.py", "sdk", "signature", "worker")
+
+# `python FOLDER` runs this file and puts FOLDER first on the module path, also under `python -I`.
+_ENTRY: Final = '''"""Starts a worker."""
+
+if __name__ == "__main__":
+    from cog.worker.main import main
+
+    main()
+'''
+
+
+def build(folder: Path) -> None:
+    """Fill `folder` with what makes a worker of any Python 3.10 or later: `python FOLDER --data FD --control FD`.
+
+    Links to the installed files, or copies where links cannot be made.
+    """
+    package = Path(__file__).resolve().parent.parent
+    (folder / "cog").mkdir(parents=True)
+    (folder / "__main__.py").write_text(_ENTRY)
+    for part in PARTS:
+        source, target = package / part, folder / "cog" / part
+        try:
+            target.symlink_to(source)
+        except OSError:
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copyfile(source, target)

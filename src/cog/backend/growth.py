@@ -1,0 +1,44 @@
+"""How many workers a sync model gets. Each holds its own copy of the model, so never more than fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from cog.backend import machine
+
+# From the contract: a further worker may take at most this share of the memory that is free.
+SHARE: Final = 0.8
+
+
+def wanted(threads: int | None, first_pid: int) -> tuple[int, str]:
+    """How many workers there should be, and why, given `--threads` and the process of the first one."""
+    if threads is not None:
+        return threads, "--threads"
+    if machine.uses_gpu(first_pid):
+        return 1, "the model has opened a GPU; --threads overrules this"
+    return machine.cpus(), "one for each processor"
+
+
+def refusal(pids: Sequence[int]) -> str | None:
+    """Why one more worker does not fit; None when it does, or when nothing can be measured."""
+    sizes = [size for size in (machine.memory_of(pid) for pid in pids) if size is not None]
+    free = machine.free_memory()
+    if not sizes or free is None or max(sizes) <= SHARE * free:
+        return None
+    return f"a worker takes {max(sizes) / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free"
+
+
+def surplus(pids: Sequence[int]) -> tuple[int, str]:
+    """How many workers are too many, now that one of them shows what each will take, and why."""
+    sizes = [size for size in (machine.memory_of(pid) for pid in pids) if size is not None]
+    free = machine.free_memory()
+    if len(sizes) < 2 or free is None:
+        return 0, ""
+    count, each = len(sizes), max(sizes)
+    while count > 1 and each * count - sum(sizes) > SHARE * free:
+        count -= 1
+    return (
+        len(sizes) - count,
+        f"a worker takes {each / 2**20:,.0f} MiB after a prediction, and {free / 2**20:,.0f} MiB are free",
+    )

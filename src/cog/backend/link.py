@@ -1,0 +1,130 @@
+"""The server's end of a worker's socket: frames out, coalesced per loop turn; frames in, as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from cog.errors import ProtocolError
+from cog.worker.frames import FrameReader, pack
+from cog.worker.messages import Down, Up, read_up
+
+_CHUNK: Final = 256 * 1024
+
+
+class Link:
+    """A non-blocking socket that carries messages.
+
+    `take` gets what arrived together; `distrust` is told when the other side does not keep to the protocol, after
+    which nothing more is read.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        take: Callable[[list[Up]], None],
+        distrust: Callable[[ProtocolError], None],
+    ) -> None:
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._loop = loop
+        self._take = take
+        self._distrust = distrust
+        self._reader = FrameReader()
+        self._out: list[bytes] = []
+        self._scheduled = False
+        self._writing = False
+        self._reading = True
+        self._closed = False
+        loop.add_reader(self._fd, self.read)
+
+    def send(self, message: Down) -> None:
+        """Send one message at the end of this turn of the loop."""
+        self._out.append(pack(message.frame()))
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if self._closed or self._writing or not self._out:
+            return
+        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+        self._out.clear()
+        self._write(memoryview(data))
+
+    def _write(self, data: memoryview) -> None:
+        try:
+            data = data[self._sock.send(data) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            return  # the worker has ended; its death is noticed, and dealt with, elsewhere
+        if data:
+            self._writing = True
+            self._loop.add_writer(self._fd, self._resume, data)
+
+    def _resume(self, data: memoryview) -> None:
+        self._loop.remove_writer(self._fd)
+        self._writing = False
+        if not self._closed:
+            self._write(data)
+        if not self._writing:
+            self._flush()
+
+    def read(self) -> None:
+        """Take what has arrived."""
+        try:
+            data = self._sock.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._read(data)
+        else:
+            self._stop_reading()
+
+    def _read(self, data: bytes) -> None:
+        try:
+            messages = [read_up(frame) for frame in self._reader.feed(data)]
+        except ProtocolError as error:
+            self._stop_reading()
+            self._distrust(error)
+        else:
+            self._take(messages)
+
+    def drain(self) -> None:
+        """Take everything that has arrived (what a worker sent before it died)."""
+        while self._reading:
+            try:
+                data = self._sock.recv(_CHUNK)
+            except OSError:
+                return
+            if not data:
+                return
+            self._read(data)
+
+    def _stop_reading(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._fd)
+
+    def finish(self) -> None:
+        """Tell the other side that nothing more will come."""
+        self._flush()
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            return  # it has already gone
+
+    def close(self) -> None:
+        """Forget the socket; its owner closes it."""
+        self._closed = True
+        self._stop_reading()
+        if self._writing:
+            self._loop.remove_writer(self._fd)
+            self._writing = False

@@ -1,0 +1,317 @@
+"""The model in processes of this machine: started, kept alive, replaced, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Final
+
+from cog.backend import growth
+from cog.backend.protocol import Order, Run, SetupReport, Sink, Standing, State, Watcher
+from cog.backend.worker import Fate, Spec, Worker
+from cog.errors import NotReady, WorkerDied
+from cog.prediction.events import Done, Event, Source, Status
+from cog.prediction.logs import LogText
+from cog.signature.facts import Signature
+
+log = logging.getLogger("cog.backend")
+
+# From the contract, "The life of a worker".
+PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 4.0)  # seconds before the n-th respawn without a normal end in between
+DEATHS: Final = 5  # after as many the backend is DEFUNCT
+RETRY: Final = 60.0  # seconds between tries of a defunct one
+TRIES: Final = 3  # for an additional worker whose setup fails
+GRACE: Final = 3.0  # seconds that workers get to end by themselves
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """How many workers a sync model gets: `wanted`, or the number of processors while memory lasts when None.
+
+    `setup_timeout` is in seconds, None for no limit. `concurrency` is the number of slots of an async model's one
+    worker, None for what `@concurrent` says.
+    """
+
+    wanted: int | None = None
+    concurrency: int | None = None
+    setup_timeout: float | None = None
+
+
+class LocalBackend:
+    """Worker processes on this machine. A sync model has one slot in each, an async one all slots in one."""
+
+    def __init__(self, spec: Spec, pool: Pool) -> None:
+        self._spec = spec
+        self._pool = pool
+        self._workers: list[Worker] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._settled: dict[int, asyncio.Future[None]] = {}
+        self._given_up: set[int] = set()
+        self._measured = False
+        self._state = State.STARTING
+        self._cause: str | None = None
+        self._setup: SetupReport | None = None
+        self._setup_logs = LogText()
+        self._deaths = 0
+        self._once_ready = False
+        self._stopping = asyncio.Event()
+        self._ends: dict[Worker, asyncio.Future[Fate]] = {}
+        self._readiness: dict[Worker, asyncio.Future[str | None]] = {}
+        self.signature: Signature | None = None
+
+    # What the service asks
+
+    @property
+    def standing(self) -> Standing:
+        """The state, the setup of the first worker (the latest, when it was replaced), and what is wrong."""
+        setup = self._setup
+        if setup is not None and setup.completed_at is None:
+            setup = setup._replace(logs=str(self._setup_logs))
+        return Standing(self._state, setup, self._cause)
+
+    @property
+    def slots(self) -> int:
+        """All slots of all ready workers."""
+        return sum(worker.slots for worker in self._workers if worker.ready)
+
+    @property
+    def free(self) -> int:
+        """Slots that can take a run now."""
+        return sum(worker.free for worker in self._workers)
+
+    async def start(self, watcher: Watcher) -> None:
+        """Start the first worker; the others follow when it is ready."""
+        self._watcher = watcher
+        _ = self._add_seat(0)  # nobody waits for it here: the standing tells
+
+    def run(self, order: Order, sink: Sink) -> Run:
+        """Start a run on the worker with the most free slots."""
+        worker = max(self._workers, key=lambda worker: worker.free, default=None)
+        if worker is None or worker.free <= 0:
+            raise NotReady("no worker has a free slot")
+        return worker.run(order, self._counting(sink))
+
+    def _counting(self, sink: Sink) -> Sink:
+        def take(event: Event) -> None:
+            if type(event) is Done and (event.status is not Status.FAILED or event.predict_time is not None):
+                self._deaths = 0  # the worker itself said how it ended
+                if not self._measured and len(self._workers) > 1 and self._pool.wanted != 1:
+                    self._measured = True
+                    self._spawn(self._shrink())
+            sink(event)
+
+        return take
+
+    async def check_health(self) -> str | None:
+        """What is wrong with every worker; one healthy worker is enough."""
+        workers = [worker for worker in self._workers if worker.ready]
+        if self.signature is None or not self.signature.healthcheck or not workers:
+            return None
+        verdicts = await asyncio.gather(*(worker.check_health() for worker in workers))
+        if any(healthy for healthy, _ in verdicts):
+            return None
+        said = [message or "user-defined healthcheck returned False" for _, message in verdicts]
+        if len(said) == 1:
+            return f"Healthcheck failed: {said[0]}"
+        return "Healthcheck failed: " + "; ".join(
+            f"worker {w.index}: {text}" for w, text in zip(workers, said, strict=True)
+        )
+
+    async def stop(self) -> None:
+        """Let the workers end by themselves, then kill them with all their children."""
+        self._stopping.set()
+        for worker in self._workers:
+            worker.finish()
+        if self._workers:
+            await asyncio.wait([asyncio.ensure_future(w.ended.wait()) for w in self._workers], timeout=GRACE)
+        for worker in tuple(self._workers):
+            worker.kill("the server ended")
+            await worker.ended.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def kill(self) -> None:
+        """End every worker and all it started at once, without waiting for anything."""
+        self._stopping.set()
+        for worker in self._workers:
+            worker.kill("the server ended at once")
+
+    # One seat: a worker, and its successors
+
+    def _add_seat(self, index: int) -> asyncio.Future[None]:
+        """A seat of its own task; the future is done when its first worker is set up, or failed to be."""
+        self._settled[index] = asyncio.get_running_loop().create_future()
+        self._spawn(self._keep(index))
+        return self._settled[index]
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _settle(self, index: int) -> None:
+        if not self._settled[index].done():
+            self._settled[index].set_result(None)
+
+    async def _keep(self, index: int) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            fate, was_ready = await self._live(index)
+            if self._stopping.is_set() or index in self._given_up:
+                return
+            if not was_ready and not self._once_ready:
+                return  # the first setup failed: the server stays for inspection
+            failures = 0 if was_ready else failures + 1
+            if index > 0 and failures >= TRIES:
+                log.error("worker %d is given up after %d failed setups: %s", index, TRIES, fate.cause)
+                return
+            if not (was_ready and fate.expected):
+                self._deaths += 1
+            await self._pause(index, fate)
+
+    async def _pause(self, index: int, fate: Fate) -> None:
+        if self.slots == 0:
+            self._become(State.DEFUNCT if self._deaths >= DEATHS else State.STARTING, fate.cause)
+        pause = RETRY if self._deaths >= DEATHS else PAUSES[max(0, self._deaths - 1)]
+        fields = {"worker": index, "cause": fate.cause, "seconds": pause}
+        log.log(
+            logging.INFO if fate.expected else logging.ERROR,
+            "a worker ended and is replaced",
+            extra={"fields": fields},
+        )
+        await asyncio.sleep(pause)
+
+    async def _live(self, index: int) -> tuple[Fate, bool]:
+        """One worker from its start to its end; tells whether it was ready in between."""
+        loop = asyncio.get_running_loop()
+        worker = Worker(index, self._spec, self)
+        end = self._ends[worker] = loop.create_future()
+        readiness = self._readiness[worker] = loop.create_future()
+        if index == 0:
+            self._setup_logs = LogText()
+            self._setup = SetupReport(time.time())
+        try:
+            worker.start(loop)
+        except WorkerDied as error:
+            self._setup_failed(index, str(error))
+            return Fate(str(error), expected=False), False
+        self._workers.append(worker)
+        await asyncio.wait(
+            [readiness, end], timeout=self._pool.setup_timeout, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not readiness.done() and not end.done():
+            cause = f"setup() took longer than {self._pool.setup_timeout:g} seconds (COG_SETUP_TIMEOUT)"
+            self._setup_failed(index, cause)
+            worker.kill(cause)
+        return await end, readiness.done() and readiness.result() is None
+
+    # What a worker tells (`Owner`)
+
+    def worker_ready(self, worker: Worker) -> None:
+        """Open its slots."""
+        signature = worker.signature
+        assert signature is not None
+        worker.slots = (self._pool.concurrency or signature.max_concurrency or 1) if signature.is_async else 1
+        self.signature = signature
+        if worker.index == 0:
+            self._end_setup("succeeded")
+        self._settle(worker.index)
+        if not self._readiness[worker].done():
+            self._readiness[worker].set_result(None)
+        self._become(State.READY, None)
+        if not self._once_ready:
+            self._once_ready = True
+            self._grow(worker)
+
+    def worker_broken(self, worker: Worker, cause: str) -> None:
+        """Its setup failed."""
+        self._setup_failed(worker.index, cause)
+        if not self._readiness[worker].done():
+            self._readiness[worker].set_result(cause)
+        worker.kill(cause)
+
+    def worker_ended(self, worker: Worker, fate: Fate) -> None:
+        """Forget it; its seat goes on."""
+        self._workers.remove(worker)
+        readiness = self._readiness.pop(worker)
+        if not readiness.done() and not self._stopping.is_set():
+            self._setup_failed(worker.index, fate.cause)
+        self._ends.pop(worker).set_result(fate)
+        if self._once_ready and self.slots == 0 and not self._stopping.is_set():
+            self._become(State.STARTING, fate.cause)
+        self._watcher.changed()
+
+    def worker_changed(self, worker: Worker) -> None:
+        """Its number of free slots changed."""
+        self._watcher.changed()
+
+    def worker_printed(self, worker: Worker, text: str, source: Source) -> None:
+        """Keep what setup prints; everything goes to the server's log."""
+        setup = worker.slots == 0
+        if setup and worker.index == 0:
+            self._setup_logs.append(text)
+        self._watcher.printed(text, source, worker.index, setup)
+
+    def _end_setup(self, status: str) -> None:
+        assert self._setup is not None
+        self._setup = self._setup._replace(
+            completed_at=time.time(), status=status, logs=str(self._setup_logs)
+        )
+
+    def _setup_failed(self, index: int, cause: str) -> None:
+        log.error("setup of a worker failed", extra={"fields": {"worker": index, "cause": cause}})
+        if index == 0 and self._setup is not None and self._setup.completed_at is None:
+            if cause not in str(self._setup_logs):
+                self._setup_logs.append(f"{cause}\n")
+            self._end_setup("failed")
+        self._settle(index)
+        if not self._once_ready:
+            self._become(State.SETUP_FAILED, cause)
+
+    def _become(self, state: State, cause: str | None) -> None:
+        if self._state is not state:
+            fields = {"state": state.value} | ({} if cause is None else {"cause": cause})
+            log.info("the model is %s", state.value, extra={"fields": fields})
+        self._state, self._cause = state, cause
+        self._watcher.changed()
+
+    # More workers
+
+    def _grow(self, first: Worker) -> None:
+        if self.signature is not None and self.signature.is_async:
+            if self._pool.wanted is not None and self._pool.wanted > 1:
+                log.warning(
+                    "--threads has no effect on an async model: its slots come from COG_MAX_CONCURRENCY, concurrency.max in "
+                    "cog.yaml or @concurrent(max=N)"
+                )
+            return
+        self._spawn(self._add_workers(first))
+
+    async def _add_workers(self, first: Worker) -> None:
+        """Start the further workers one after another, while they fit into the memory that is free."""
+        wanted, why = growth.wanted(self._pool.wanted, first.pid)
+        for index in range(1, wanted):
+            refusal = await asyncio.to_thread(growth.refusal, [worker.pid for worker in self._workers])
+            if refusal is not None or self._stopping.is_set():
+                why = refusal or why
+                break
+            await self._add_seat(index)
+        log.info(
+            "%d of %d workers",
+            len(self._workers),
+            wanted,
+            extra={"fields": {"workers": len(self._workers), "why": why}},
+        )
+
+    async def _shrink(self) -> None:
+        """Measure again after a first prediction: models often take their memory only then."""
+        workers = [worker for worker in self._workers if worker.ready]
+        surplus, why = await asyncio.to_thread(growth.surplus, [worker.pid for worker in workers])
+        for worker in sorted(workers, key=lambda worker: -worker.index)[:surplus]:
+            log.warning("worker %d is given up: %s", worker.index, why)
+            self._given_up.add(worker.index)
+            worker.retire("it does not fit into memory beside the others")

@@ -1,0 +1,93 @@
+"""What this machine can give: processors and memory, by the limits of the container this runs in."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+from pathlib import Path
+from typing import Final
+
+_CGROUP: Final = Path("/sys/fs/cgroup")
+
+
+def cpus() -> int:
+    """Processors that this process may use: by affinity, and by the quota of its control group (rounded up)."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cpu_quota()
+    return max(1, count if quota is None else min(count, math.ceil(quota)))
+
+
+def _cpu_quota() -> float | None:
+    text = _read(_CGROUP / "cpu.max")  # control groups, version 2: "quota period" or "max period"
+    if text is not None:
+        quota, _, period = text.partition(" ")
+        return None if quota == "max" else int(quota) / int(period or 100_000)
+    quota_v1, period_v1 = (
+        _number(_CGROUP / "cpu/cpu.cfs_quota_us"),
+        _number(_CGROUP / "cpu/cpu.cfs_period_us"),
+    )
+    return quota_v1 / period_v1 if quota_v1 is not None and period_v1 and quota_v1 > 0 else None
+
+
+def free_memory() -> int | None:
+    """Bytes that can still be taken before something is killed; None where that cannot be found out."""
+    system = _available()
+    limit, used = _number(_CGROUP / "memory.max"), _number(_CGROUP / "memory.current")
+    if limit is None:
+        limit = _number(_CGROUP / "memory/memory.limit_in_bytes")
+        used = _number(_CGROUP / "memory/memory.usage_in_bytes")
+    group = limit - used if limit is not None and used is not None else None
+    known = [value for value in (system, group) if value is not None]
+    return max(0, min(known)) if known else None
+
+
+def _available() -> int | None:
+    for line in (_read(Path("/proc/meminfo")) or "").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+
+
+def memory_of(pid: int) -> int | None:
+    """Bytes of memory that the process takes: its proportional set size, or the resident one where that is all."""
+    for line in (_read(Path(f"/proc/{pid}/smaps_rollup")) or "").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    try:
+        shown = subprocess.run(
+            ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False
+        )
+        return int(shown.stdout) * 1024
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+
+
+def uses_gpu(pid: int) -> bool:
+    """True when the process has opened a GPU device."""
+    try:
+        links = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
+    for link in links:
+        try:
+            if os.readlink(link).startswith(("/dev/nvidia", "/dev/kfd", "/dev/dri/renderD")):
+                return True
+        except OSError:
+            continue  # closed in the meantime
+    return False
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
+
+
+def _number(path: Path) -> int | None:
+    text = _read(path)
+    return int(text) if text is not None and text.lstrip("-").isdigit() else None

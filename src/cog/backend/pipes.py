@@ -1,0 +1,55 @@
+"""The worker's descriptors 1 and 2, read by the server: a reader inside the worker could be starved by C code."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+from collections.abc import Callable
+from typing import Final
+
+from cog.prediction.events import Source
+
+_CHUNK: Final = 65536
+# One call reads at most this much, so that a flood from C code cannot keep the server from everything else.
+_MOST: Final = 1024 * 1024
+
+
+class PipeReader:
+    """Reads one pipe as it fills, and on demand until it would block. Bytes that are not UTF-8 become U+FFFD."""
+
+    def __init__(self, fd: int, source: Source, take: Callable[[str, Source], None]) -> None:
+        self._fd = fd
+        self._source: Source = source
+        self._take = take
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read whenever there is something."""
+        self._loop = loop
+        loop.add_reader(self._fd, self.drain)
+
+    def drain(self) -> None:
+        """Read what is there now."""
+        if self._loop is None:
+            return
+        for _ in range(_MOST // _CHUNK):
+            try:
+                data = os.read(self._fd, _CHUNK)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            text = self._decoder.decode(data, final=not data)
+            if text:
+                self._take(text, self._source)
+            if not data:
+                self.stop()
+                return
+
+    def stop(self) -> None:
+        """Read no more."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._fd)
+            self._loop = None

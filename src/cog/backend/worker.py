@@ -1,0 +1,342 @@
+"""One worker as the server sees it: orders down, events up, cancels, its setup and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol, cast
+
+from cog.backend.link import Link
+from cog.backend.pipes import PipeReader
+from cog.backend.process import Process
+from cog.backend.protocol import Order, Sink
+from cog.errors import ProtocolError
+from cog.prediction.events import Done, Ending, Log, Metric, Output, OutputFile, Source, Started, Status
+from cog.signature import wire
+from cog.signature.facts import JSON, Signature
+from cog.worker.messages import (
+    AskHealth,
+    Broken,
+    Cancel,
+    Ended,
+    Healthy,
+    Load,
+    Measured,
+    Printed,
+    PutOut,
+    Ready,
+    Start,
+    TooLate,
+    Up,
+)
+
+_HEALTH_TIMEOUT: Final = 5.0  # seconds; from the contract
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What is run, and how. `command` starts a worker; times are in seconds."""
+
+    command: tuple[str, ...]
+    reference: str
+    folder: str
+    environment: Mapping[str, str]
+    max_concurrency: int | None = None
+    cancel_grace: float = 10.0
+
+
+class Fate(NamedTuple):
+    """How a worker ended: `cause` in plain words; `expected` when it was ended on purpose."""
+
+    cause: str
+    expected: bool
+
+
+class Owner(Protocol):
+    """Who is told of a worker. Must return at once and must not raise."""
+
+    def worker_ready(self, worker: Worker) -> None:
+        """Its setup is done."""
+
+    def worker_broken(self, worker: Worker, cause: str) -> None:
+        """Its setup failed; it is about to end."""
+
+    def worker_ended(self, worker: Worker, fate: Fate) -> None:
+        """Its process is gone."""
+
+    def worker_changed(self, worker: Worker) -> None:
+        """It has another number of free slots; a run ended normally or not."""
+
+    def worker_printed(self, worker: Worker, text: str, source: Source) -> None:
+        """Text that belongs to no run."""
+
+
+class WorkerRun:
+    """A run on a worker: `Run` of the backend's protocol."""
+
+    __slots__ = ("_worker", "canceling", "deadline", "ended", "number", "sink")
+
+    def __init__(self, worker: Worker, number: int, sink: Sink) -> None:
+        self._worker = worker
+        self.number = number
+        self.sink = sink
+        self.canceling = False
+        self.ended = False
+        self.deadline: asyncio.TimerHandle | None = None
+
+    def cancel(self) -> None:
+        """Ask for its end."""
+        self._worker.cancel(self)
+
+
+class Worker:
+    """One worker process. It takes `slots` runs at once when it is ready, and none while a cancel is unanswered."""
+
+    def __init__(self, index: int, spec: Spec, owner: Owner) -> None:
+        self.index = index
+        self.spec = spec
+        self.signature: Signature | None = None
+        self.slots = 0
+        self.started_at = 0.0
+        self.retiring = False
+        self._owner = owner
+        self._runs: dict[int, WorkerRun] = {}
+        self._next = 1
+        self._unanswered: set[int] = set()  # cancels that the worker has not answered
+        self._expected: str | None = None
+        self._checks: dict[int, asyncio.Future[tuple[bool, str | None]]] = {}
+        self._process: Process | None = None
+        self.ended = asyncio.Event()
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the process; it begins its setup at once.
+
+        Raises:
+            WorkerDied: it cannot be started.
+        """
+        self._loop = loop
+        self.started_at = time.time()
+        self._process = process = Process(self.spec.command, self.spec.folder, self.spec.environment)
+        self._data = Link(process.data, loop, self._take, self._distrust)
+        self._control = Link(process.control, loop, self._take, self._distrust)
+        self._pipes = (
+            PipeReader(process.stdout, "stdout", self._take_text),
+            PipeReader(process.stderr, "stderr", self._take_text),
+        )
+        for pipe in self._pipes:
+            pipe.start(loop)
+        process.when_ended(loop, self._on_end)
+        self._data.send(Load(self.spec.reference, self.spec.folder, self.spec.max_concurrency))
+
+    @property
+    def pid(self) -> int:
+        """The process id; 0 before it was started."""
+        return 0 if self._process is None else self._process.pid
+
+    @property
+    def ready(self) -> bool:
+        """True when it is set up and not on its way out."""
+        return self.slots > 0 and not self.retiring and self._expected is None
+
+    @property
+    def busy(self) -> int:
+        """How many runs are on it."""
+        return len(self._runs)
+
+    @property
+    def free(self) -> int:
+        """How many more runs it takes now. None while a cancel is unanswered: a late one could hit the next run."""
+        if not self.ready or self._unanswered:
+            return 0
+        return self.slots - len(self._runs)
+
+    # Orders
+
+    def run(self, order: Order, sink: Sink) -> WorkerRun:
+        """Start a run; there must be a free slot."""
+        number = self._next
+        self._next += 1
+        run = WorkerRun(self, number, sink)
+        self._runs[number] = run
+        self._data.send(Start(number, order.folder, dict(order.context), order.payload))
+        sink(Started(time.time()))
+        return run
+
+    def cancel(self, run: WorkerRun) -> None:
+        """Cancel a run: once, however often it is asked. After the grace it ends without the model's consent."""
+        if run.canceling or run.ended:
+            return
+        run.canceling = True
+        self._unanswered.add(run.number)
+        self._control.send(Cancel(run.number))
+        run.deadline = self._loop.call_later(self.spec.cancel_grace, self._on_deaf, run)
+
+    def _on_deaf(self, run: WorkerRun) -> None:
+        """The grace is over. A sync model is ended with its process; an async one serves the others first."""
+        if self.signature is not None and self.signature.is_async:
+            self._unanswered.discard(run.number)
+            self._finish(run, Done(Status.CANCELED, time.time()))
+            self.retire("it did not react to a cancel")
+            self._owner.worker_changed(self)
+        else:
+            self.kill("it did not react to a cancel")
+
+    async def check_health(self) -> tuple[bool, str | None]:
+        """The model's own verdict and what it says; not answering for 5 seconds is a no."""
+        seq = self._next
+        self._next += 1
+        answer: asyncio.Future[tuple[bool, str | None]] = self._loop.create_future()
+        self._checks[seq] = answer
+        self._control.send(AskHealth(seq))
+        try:
+            return await asyncio.wait_for(answer, _HEALTH_TIMEOUT)
+        except asyncio.TimeoutError:
+            return False, f"user-defined healthcheck timed out after {_HEALTH_TIMEOUT} seconds"
+        finally:
+            self._checks.pop(seq, None)
+
+    def retire(self, why: str) -> None:
+        """Give it no more runs; it ends after those it has."""
+        self.retiring = True
+        if not self._runs:
+            self.kill(why)
+
+    def finish(self) -> None:
+        """Let it end by itself after its last run."""
+        self._expected = self._expected or "it was told to end"
+        if self._process is not None and not self.ended.is_set():
+            self._data.finish()
+
+    def kill(self, why: str) -> None:
+        """End it and all its children now; `why` goes to the log, its runs end by what was asked of them."""
+        self._expected = self._expected or why
+        if self._process is not None:
+            self._process.kill()
+
+    # Events
+
+    def _take(self, messages: list[Up]) -> None:
+        for message in messages:
+            match message:
+                case Ended():
+                    self._on_ended_run(message)
+                case Printed(number, source, text):
+                    self._on_text(number, text.decode("utf-8", "replace"), source)
+                case PutOut(number, files, payload):
+                    if number in self._runs:
+                        self._runs[number].sink(Output(payload, _files(files)))
+                case Measured(number, name, value, mode):
+                    if number in self._runs:
+                        self._runs[number].sink(Metric(name, value, mode))
+                case TooLate(number):
+                    self._unanswered.discard(number)
+                    self._owner.worker_changed(self)
+                case Healthy(seq, healthy, said):
+                    if seq in self._checks and not self._checks[seq].done():
+                        self._checks[seq].set_result((healthy, said))
+                case Ready(signature):
+                    self._on_ready(signature)
+                case Broken(error):
+                    self._drain_pipes()
+                    self._expected = error
+                    self._owner.worker_broken(self, error)
+
+    def _distrust(self, error: ProtocolError) -> None:
+        """Only code that writes into our descriptor breaks the protocol: the worker cannot be trusted any more."""
+        text = f"cog: the worker's channel is broken ({error}), so the worker is ended\n"
+        self._owner.worker_printed(self, text, "stderr")
+        if self._process is not None:
+            self._process.kill()
+
+    def _on_ready(self, signature: dict[str, object]) -> None:
+        self._drain_pipes()
+        try:
+            self.signature = wire.load(cast("dict[str, JSON]", signature))
+        except ProtocolError as error:
+            self._distrust(error)
+        else:
+            self._owner.worker_ready(self)
+
+    def _on_text(self, number: int | None, text: str, source: Source) -> None:
+        run = None if number is None else self._runs.get(number)
+        if run is None:
+            self._owner.worker_printed(self, text, source)
+        else:
+            run.sink(Log(text, source))
+
+    def _on_ended_run(self, message: Ended) -> None:
+        self._drain_pipes()
+        if message.canceled:
+            self._unanswered.discard(message.run)
+        run = self._runs.get(message.run)
+        if run is not None:
+            done = Done(
+                status=_ENDINGS[message.status],
+                at=time.time(),
+                payload=message.payload,
+                error=message.error,
+                predict_time=message.seconds,
+                files=_files(message.files),
+            )
+            self._finish(run, done)
+        if self.retiring and not self._runs:
+            self.kill("it has served its last prediction")
+        self._owner.worker_changed(self)
+
+    def _finish(self, run: WorkerRun, done: Done) -> None:
+        del self._runs[run.number]
+        run.ended = True
+        if run.deadline is not None:
+            run.deadline.cancel()
+            run.deadline = None
+        run.sink(done)
+
+    def _take_text(self, text: str, source: Source) -> None:
+        """Bytes from a descriptor belong to the one run in flight, if there is exactly one."""
+        if len(self._runs) == 1:
+            for run in self._runs.values():
+                run.sink(Log(text, source))
+        else:
+            self._owner.worker_printed(self, text, source)
+
+    def _drain_pipes(self) -> None:
+        for pipe in self._pipes:
+            pipe.drain()
+
+    def _on_end(self) -> None:
+        assert self._process is not None
+        self._process.kill()  # what it has left behind
+        self._data.drain()
+        self._drain_pipes()
+        cause = self._process.obituary()
+        for run in tuple(self._runs.values()):
+            if run.canceling:
+                self._finish(run, Done(Status.CANCELED, time.time()))
+            else:
+                self._finish(
+                    run, Done(Status.FAILED, time.time(), error=f"WorkerDied: {self._expected or cause}")
+                )
+        for answer in self._checks.values():
+            if not answer.done():
+                answer.set_result((False, cause))
+        for link in (self._data, self._control):
+            link.close()
+        for pipe in self._pipes:
+            pipe.stop()
+        self._process.close()
+        self.slots = 0
+        self.ended.set()
+        self._owner.worker_ended(self, Fate(self._expected or cause, self._expected is not None))
+
+
+_ENDINGS: Final[dict[str, Ending]] = {
+    "succeeded": Status.SUCCEEDED,
+    "failed": Status.FAILED,
+    "canceled": Status.CANCELED,
+}
+
+
+def _files(files: list[list[str]]) -> tuple[OutputFile, ...]:
+    return tuple(OutputFile(mark, path, name) for mark, path, name in files) if files else ()

@@ -1,0 +1,254 @@
+"""Input files: what a URL names becomes a file in the prediction's folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+from urllib.parse import unquote_plus, urlsplit
+
+from cog.errors import DownloadError
+from cog.files import data_url
+from cog.files.media_types import extension
+from cog.files.threads import complete
+from cog.net.client import GET_REDIRECTS, Client, NetError, Request
+from cog.net.retry import answered, retried
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
+# A hand-over to a thread costs as much as copying some 100 KB, so the pieces are larger than that.
+_PIECE: Final = 1024 * 1024
+# From the contract: long names are cut to this, their extension kept.
+_LONGEST_NAME: Final = 200
+_LONGEST_EXTENSION: Final = 32
+# Data URLs below this are decoded where they are: a thread costs more.
+_SMALL: Final = 64 * 1024
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Fetcher:
+    """Fetches input files."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        max_bytes: int,
+        attempts: int = 4,
+        idle_timeout: float = 30.0,
+        backoff: float = 0.5,
+    ) -> None:
+        """`max_bytes` is the limit for one file; a server may be silent for `idle_timeout` seconds; `backoff`
+        is the wait in seconds before the second attempt, doubled for each further one."""
+        self.client = client
+        self.max_bytes = max_bytes
+        self.attempts = attempts
+        self.idle_timeout = idle_timeout
+        self.backoff = backoff
+
+    async def fetch(self, url: str, folder: Path) -> Path:
+        """The file that an http, https or data URL names, under `folder`, which is made when it is missing.
+
+        Each call has a subfolder of its own, so equal names do not meet. When it fails or is cancelled
+        nothing of the file is left.
+
+        Raises:
+            DownloadError: it could not be had; the text names the URL without its query.
+        """
+        if data_url.is_data_url(url):
+            return await self._decode(url, folder)
+        place = self._place(folder)
+        target = place / name_of(url)
+        try:
+            await _Download(self, url, target).run()
+        except BaseException:
+            await complete(shutil.rmtree, place, ignore_errors=True)
+            raise
+        return target
+
+    async def save(self, content: bytes, media_type: str, folder: Path) -> Path:
+        """A new file `file.<extension of the media type>` with this content, under `folder`.
+
+        Raises:
+            DownloadError: it could not be written.
+        """
+        place = self._place(folder)
+        target = place / f"file{extension(media_type)}"
+        try:
+            await complete(_write, target, content)
+        except BaseException as error:
+            await complete(shutil.rmtree, place, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise _unkept("the content of a data URL", target, error) from error
+            raise
+        return target
+
+    async def _decode(self, url: str, folder: Path) -> Path:
+        try:
+            parsed = data_url.parse(url) if len(url) < _SMALL else await complete(data_url.parse, url)
+        except data_url.DataUrlError as error:
+            raise DownloadError(f"{data_url.shorten(url)} is not a valid data URL: {error}") from error
+        if len(parsed.content) > self.max_bytes:
+            raise DownloadError(f"{data_url.shorten(url)} {_too_large(self.max_bytes)}")
+        return await self.save(parsed.content, parsed.media_type, folder)
+
+    def _place(self, folder: Path) -> Path:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix="input-", dir=folder))  # mode 0700
+        except OSError as error:
+            raise _unkept("an input file", folder / "input", error) from error
+
+
+class _Download:
+    """One file on its way: how much of it is there, and what is needed to go on from there."""
+
+    def __init__(self, fetcher: Fetcher, url: str, target: Path) -> None:
+        self._fetcher = fetcher
+        self._url = url
+        self._target = target
+        self._shown = shown(url)
+        self._size = 0  # bytes received, written or pending
+        self._total: int | None = None  # bytes of the whole file, where the server says
+        self._validator: str | None = None  # with it the server can tell whether the file is still the same
+        self._pending: list[bytes] = []
+        self._pending_size = 0
+
+    async def run(self) -> None:
+        """Fetch the file.
+
+        Raises:
+            DownloadError: it could not be had.
+        """
+        attempts = self._fetcher.attempts
+        try:
+            file = open(self._target, "xb", opener=partial(os.open, mode=0o600))  # noqa: SIM115, ASYNC230
+            try:
+                attempt = partial(self._attempt, file)
+                await retried(attempt, attempts=attempts, backoff=self._fetcher.backoff)
+            finally:
+                await complete(file.close)
+        except NetError as error:
+            tried = f" ({attempts} attempts)" if error.retryable and attempts > 1 else ""
+            raise DownloadError(
+                f"{self._shown} could not be downloaded: {error}{tried}. "
+                "Check that the URL is still valid and that this machine can reach it."
+            ) from error
+        except OSError as error:
+            raise _unkept(self._shown, self._target, error) from error
+
+    async def _attempt(self, file: BinaryIO) -> None:
+        # Compressed answers could neither be measured nor resumed.
+        headers = {"Accept-Encoding": "identity"}
+        if self._size and self._validator is not None:
+            headers |= {"Range": f"bytes={self._size}-", "If-Range": self._validator}
+        request = Request("GET", self._url, headers, idle=self._fetcher.idle_timeout, follow=GET_REDIRECTS)
+        async with self._fetcher.client.request(request) as response:
+            await self._begin(response, file, resumed="Range" in headers)
+            try:
+                async for chunk in response.content.iter_any():
+                    self._take(chunk)
+                    if self._pending_size >= _PIECE:
+                        await self._flush(file)
+            finally:
+                await self._flush(file)  # what came is kept for the next attempt
+        if self._total is not None and self._size != self._total:
+            raise NetError(f"only {self._size} of {self._total} bytes came")
+
+    async def _begin(self, response: ClientResponse, file: BinaryIO, resumed: bool) -> None:
+        headers = response.headers
+        if resumed and response.status in (206, 416):
+            part = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+            if response.status == 206 and part is not None and int(part[1]) == self._size:
+                self._total = int(part[2]) if part[2].isdigit() else self._total
+                return
+            self._validator = None  # so the next attempt asks for all of it
+            raise NetError("the server could not go on where the connection broke")
+        if not 200 <= response.status < 300 or response.status == 206:
+            raise answered(response.status, headers)
+        self._size = 0
+        await complete(_empty, file)
+        plain = headers.get("Content-Encoding", "identity").lower() == "identity"
+        self._total = response.content_length if plain else None
+        self._validator = _validator(response) if plain else None
+        if self._total is not None and self._total > self._fetcher.max_bytes:
+            raise self._over_limit()
+
+    def _take(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size > self._fetcher.max_bytes:
+            raise self._over_limit()
+        self._pending.append(chunk)
+        self._pending_size += len(chunk)
+
+    async def _flush(self, file: BinaryIO) -> None:
+        pending, self._pending, self._pending_size = self._pending, [], 0
+        if pending:
+            await complete(file.write, b"".join(pending))
+
+    def _over_limit(self) -> DownloadError:
+        return DownloadError(f"{self._shown} {_too_large(self._fetcher.max_bytes)}")
+
+
+def name_of(url: str) -> str:
+    """A safe file name from the end of the URL's path, its extension kept; `file` when there is none."""
+    name = unquote_plus(urlsplit(url).path.rpartition("/")[2], errors="replace")
+    name = re.sub(r"[/\x00-\x1f\x7f]", "_", name)
+    if name in ("", ".", ".."):
+        return "file"
+    if len(name.encode()) <= _LONGEST_NAME:
+        return name
+    stem, suffix = os.path.splitext(name)
+    if len(suffix.encode()) > _LONGEST_EXTENSION:
+        stem, suffix = name, ""
+    room = _LONGEST_NAME - len(suffix.encode()) - 1
+    return f"{stem.encode()[:room].decode(errors='ignore')}~{suffix}"
+
+
+def shown(url: str) -> str:
+    """The URL as it may stand in an error: without its query and user, which may hold secrets."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "the URL"
+    host = parts.netloc.rpartition("@")[2]
+    text = f"{parts.scheme}://{host}{parts.path}"
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
+
+
+def _validator(response: ClientResponse) -> str | None:
+    """What If-Range may carry (RFC 9110, section 13.1.5): a strong ETag, else the date of the last change."""
+    if response.headers.get("Accept-Ranges", "bytes").lower() == "none":
+        return None
+    tag = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else response.headers.get("Last-Modified")
+
+
+def _empty(file: BinaryIO) -> None:
+    file.seek(0)
+    file.truncate()
+
+
+def _write(target: Path, content: bytes) -> None:
+    with open(target, "xb", opener=partial(os.open, mode=0o600)) as file:
+        file.write(content)
+
+
+def _too_large(limit: int) -> str:
+    return f"is larger than the {limit:,} bytes that --max-download allows for one input file"
+
+
+def _unkept(what: str, target: Path, error: OSError) -> DownloadError:
+    if error.errno in _FULL:
+        return DownloadError(
+            f"{what} could not be kept: no space is left on the disk of {target.parent}. "
+            "Free some, or let TMPDIR name a folder on a larger disk."
+        )
+    return DownloadError(f"{what} could not be kept in {target.parent}: {error.strerror or error}")

@@ -1,0 +1,154 @@
+"""The sessions of the client: everything that needs aiohttp.
+
+Importing it takes 0.2 s, so this module is imported when the first request is made and not before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from typing import Final
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from cog.net.errors import NetError, UrlRefused
+from cog.net.policy import UrlPolicy
+
+# Signed URLs in a Location header are longer than the 8 KiB that aiohttp allows by itself.
+_MAX_LINE: Final = 32 * 1024
+_READ_BUFFER: Final = 256 * 1024
+
+
+class _AddressRefused(OSError):
+    """Raised within aiohttp, which hands an OSError of a resolver through."""
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves names and leaves out every address that the policy refuses.
+
+    The connection is made to the very addresses that were judged, so a name that changes its address between
+    a check and the connection gains nothing.
+    """
+
+    def __init__(self, policy: UrlPolicy) -> None:
+        """Must be made within a running event loop."""
+        self._policy = policy
+        self._inner = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The permitted addresses of `host`.
+
+        Raises:
+            OSError: it has no address, or none of them is permitted.
+        """
+        found = await self._inner.resolve(host, port, family)
+        kept = [each for each in found if self._policy.permits(each["host"])]
+        if found and not kept:
+            raise _AddressRefused(
+                f"{host} leads to {found[0]['host']}: {self._policy.address_refusal(found[0]['host'])}"
+            )
+        return kept
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def open_session(user_agent: str, policy: UrlPolicy | None) -> aiohttp.ClientSession:
+    """A session without cookies and netrc; without a policy every address is connected to."""
+    resolver = GuardedResolver(policy) if policy is not None else aiohttp.ThreadedResolver()
+    return aiohttp.ClientSession(
+        # No limit here: how many requests run at once is for the rooms that make them to say.
+        connector=aiohttp.TCPConnector(resolver=resolver, limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": user_agent},
+        read_bufsize=_READ_BUFFER,
+        max_line_size=_MAX_LINE,
+        max_field_size=_MAX_LINE,
+    )
+
+
+def read_url(text: str) -> URL:
+    """`text` as it is where it is well-formed (a signature in it may cover every byte), quoted where it is
+    not.
+
+    Raises:
+        UrlRefused: it is not a URL.
+    """
+    try:
+        url = URL(text, encoded=text.isascii() and " " not in text)
+        usable = url.scheme in ("http", "https") and bool(url.raw_host) and url.port is not None
+    except ValueError as error:
+        raise UrlRefused(f"it cannot be read as a URL ({error})") from error
+    if not usable:
+        raise UrlRefused("it is not an absolute http:// or https:// URL")
+    return url
+
+
+def environment_proxies() -> Mapping[str, str]:
+    """http_proxy, https_proxy, all_proxy and no_proxy as the environment has them now."""
+    return getproxies_environment()
+
+
+def proxy_for(url: URL, proxies: Mapping[str, str]) -> URL | None:
+    """The proxy that a request to `url` goes through, None for a direct one."""
+    address = proxies.get(url.scheme) or proxies.get("all")
+    if not address or proxy_bypass_environment(f"{url.host}:{url.port}", dict(proxies)):
+        return None
+    return URL(address if "://" in address else f"http://{address}")
+
+
+def client_timeout(connect: float, idle: float | None, total: float | None) -> aiohttp.ClientTimeout:
+    """Seconds for name and connection, between two bytes, and for the whole request; None is no limit."""
+    return aiohttp.ClientTimeout(total=total, connect=connect, sock_read=idle)
+
+
+FAILURES: Final = (aiohttp.ClientError, asyncio.TimeoutError)
+
+
+def explain(error: BaseException) -> NetError:
+    """An error of aiohttp in plain words."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return NetError(
+                f"the certificate of {error.host} is not valid ({error.certificate_error})", retryable=False
+            )
+        case aiohttp.ClientConnectorError():
+            return _unconnected(error)
+        case aiohttp.InvalidURL():
+            return UrlRefused("it cannot be read as a URL")
+        case aiohttp.ConnectionTimeoutError():
+            return NetError("no connection was made in time")
+        case aiohttp.SocketTimeoutError():
+            return NetError("the server sent nothing for too long")
+        case asyncio.TimeoutError():
+            return NetError("there was no answer in time")
+        case aiohttp.ServerDisconnectedError():
+            return NetError("the server closed the connection without an answer")
+        case aiohttp.ClientPayloadError():
+            return NetError("the connection ended before the whole answer was there")
+        case aiohttp.ClientHttpProxyError():
+            return NetError(f"the proxy answered {error.status} {error.message}")
+        case aiohttp.ClientResponseError():
+            return NetError("the answer is not valid HTTP")
+        case _:
+            return NetError(f"the connection broke ({_reason(error)})")
+
+
+def _unconnected(error: aiohttp.ClientConnectorError) -> NetError:
+    cause = error.os_error
+    if isinstance(cause, _AddressRefused):
+        return UrlRefused(str(cause))
+    if isinstance(cause, socket.gaierror):
+        return NetError(f"the name {error.host} cannot be resolved ({_reason(cause)})")
+    return NetError(f"no connection to {error.host} port {error.port} ({_reason(cause)})")
+
+
+def _reason(error: BaseException) -> str:
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return strerror or str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""Listeners of a prediction: readers of its event stream, webhooks."""

@@ -1,0 +1,160 @@
+"""The record of one prediction: what has happened to it so far, and how clients see that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Final, NamedTuple, Protocol
+
+from cog.prediction.events import Done, Event, Log, Metric, Output, Started, Status
+from cog.prediction.logs import LogText
+from cog.prediction.states import following
+
+_text: Final[Callable[[str], str]] = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class Listener(Protocol):
+    """Somebody who wants to know what happens to a prediction. It must return at once and must not raise."""
+
+    def notice(self, prediction: Prediction, event: Event) -> None:
+        """`event` has just been applied to `prediction`."""
+
+
+class Timings(NamedTuple):
+    """Seconds that a prediction spent beside the model; those that are zero are not shown."""
+
+    queue_time: float = 0.0
+    download_time: float = 0.0
+    upload_time: float = 0.0
+
+
+class Prediction:
+    """What is known of one prediction. Events are applied in order; a terminal state refuses every further one.
+
+    Chunks and logs are only appended to, and joined when somebody looks, so that a stream of n chunks costs O(n).
+    """
+
+    __slots__ = (
+        "_result", "chunks", "completed_at", "created_at", "error", "id", "input", "listeners", "logs", "metrics",
+        "started_at", "status", "streams", "timings", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self, id: str, input: bytes, *, created_at: float, streams: bool, version: str | None = None
+    ) -> None:  # noqa: A002
+        """`input` is the JSON text that clients may see (secrets masked, long data URLs cut); `streams` says that
+        the output is a list of the chunks that the model yields."""
+        self.id = id
+        self.input = input
+        self.created_at = created_at
+        self.streams = streams
+        self.version = version
+        self.status = Status.STARTING
+        self.started_at: float | None = None
+        self.completed_at: float | None = None
+        self.chunks: list[bytes] = []
+        self.logs = LogText()
+        self.error: str | None = None
+        self.metrics: dict[str, object] = {}
+        self.timings = Timings()
+        self.listeners: list[Listener] = []
+        self._result: bytes | None = None
+
+    def publish(self, event: Event) -> None:
+        """Apply `event`, then tell every listener.
+
+        Raises:
+            StateError: the event cannot follow; nothing was changed and nobody told.
+        """
+        self.apply(event)
+        for listener in self.listeners:
+            listener.notice(self, event)
+
+    def apply(self, event: Event) -> None:
+        """Take `event` into the record.
+
+        Raises:
+            StateError: the event cannot follow; nothing was changed.
+        """
+        status = following(self.status, event)
+        match event:
+            case Started(at):
+                self.started_at = at
+            case Log(text):
+                self.logs.append(text)
+            case Output(payload):
+                self.chunks.append(payload)
+            case Metric(name, value):
+                self.metrics[name] = value
+            case Done():
+                self._end(event)
+        self.status = status
+
+    def _end(self, event: Done) -> None:
+        self.completed_at = event.at
+        self.error = event.error
+        self._result = event.payload
+        self.metrics |= {name: value for name, value in self.timings._asdict().items() if value}
+        if event.predict_time is not None:
+            self.metrics["predict_time"] = event.predict_time
+
+    def output(self) -> bytes:
+        """The output so far as JSON text: the list of chunks for a model that yields, `null` before a result."""
+        if self._result is not None:
+            return self._result
+        if self.chunks or (self.streams and self.status is Status.SUCCEEDED):
+            return b"[" + b",".join(self.chunks) + b"]"
+        return b"null"
+
+    def render(self, status: Status | None = None) -> bytes:
+        """The prediction as clients see it: one JSON object, its keys in the order of the contract.
+
+        With `status` the record is shown as it stood in that earlier, unfinished state (a webhook that was held back
+        by the throttle tells of the output, not of the end).
+        """
+        ended = status is None
+        head = f'{{"id":"{self.id}",' + (
+            f'"version":{_text(self.version)},' if self.version is not None else ""
+        )
+        tail = (
+            f',"logs":{_text(str(self.logs))}'
+            f',"error":{_text(self.error) if ended and self.error is not None else "null"}'
+            f',"status":"{(status or self.status).value}"'
+            f',"metrics":{_json(self.metrics)}'
+            f',"created_at":{timestamp(self.created_at)}'
+            f',"started_at":{timestamp(self.started_at)}'
+            f',"completed_at":{timestamp(self.completed_at if ended else None)}}}'
+        )
+        return b"".join((head.encode(), b'"input":', self.input, b',"output":', self.output(), tail.encode()))
+
+    def size(self) -> int:
+        """About how many bytes of memory its texts take."""
+        return len(self.input) + len(self._result or b"") + sum(map(len, self.chunks)) + len(self.logs)
+
+    def summary(self) -> bytes:
+        """The prediction in a list of predictions: without input, output and logs."""
+        error = "null" if self.error is None else _text(self.error)
+        return (
+            f'{{"id":"{self.id}","error":{error},"status":"{self.status.value}","metrics":{_json(self.metrics)}'
+            f',"created_at":{timestamp(self.created_at)},"started_at":{timestamp(self.started_at)}'
+            f',"completed_at":{timestamp(self.completed_at)}}}'
+        ).encode()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False) if value else "{}"
+
+
+_second: tuple[int, str] = (-1, "")
+
+
+def timestamp(at: float | None) -> str:
+    """RFC 3339 in UTC with microseconds, as JSON text; `null` for None."""
+    if at is None:
+        return "null"
+    global _second
+    whole = int(at)
+    if _second[0] != whole:  # formatting a date costs 2 us, and most calls are within the same second
+        _second = (whole, datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S"))
+    return f'"{_second[1]}.{int((at - whole) * 1_000_000):06d}Z"'

@@ -1,0 +1,56 @@
+"""What was asked: any accepted request, in one shape."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+# What a webhook can be sent for; the default of `webhook_events_filter` is all of them.
+WEBHOOK_EVENTS: Final = ("start", "output", "logs", "completed")
+
+ID_RULE: Final = "1 to 256 characters of A-Z a-z 0-9 . _ ~ : @ = + , - and neither '.' nor '..'"
+_ID = re.compile(r"[A-Za-z0-9._~:@=+,\-]{1,256}")
+_BASE32: Final = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where news of a prediction goes, and which news.
+
+    `headers` are sent along with each: the request's own `traceparent` and `tracestate`.
+    """
+
+    url: str
+    events: frozenset[str] = frozenset(WEBHOOK_EVENTS)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRequest:
+    """One accepted request.
+
+    `input` is the JSON object as the client sent it, checked but not converted; `context` is handed to the model as
+    it is. `id` is the client's or a new one of ours.
+    """
+
+    id: str
+    input: bytes = b"{}"
+    context: Mapping[str, str] = field(default_factory=dict)
+    webhook: Webhook | None = None
+
+
+def valid_id(text: str) -> bool:
+    """True for an id that a client may choose. It is never part of a file name, whatever it says."""
+    return _ID.fullmatch(text) is not None and text not in (".", "..")
+
+
+def new_id() -> str:
+    """A new id: a UUIDv7 (RFC 9562, section 5.7) as 26 characters of lower-case base32, so that ids sort by time."""
+    stamp = time.time_ns() // 1_000_000
+    number = (stamp << 80) | (0x7 << 76) | (secrets.randbits(12) << 64) | (0b10 << 62) | secrets.randbits(62)
+    number <<= 2  # 128 bits are 25.6 characters of five bits
+    return "".join(_BASE32[(number >> shift) & 31] for shift in range(125, -1, -5))

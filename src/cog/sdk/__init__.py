@@ -1,0 +1,1 @@
+"""What a model imports: everything that `import cog` offers. Standard library only."""

@@ -1,0 +1,206 @@
+"""The running prediction as the model sees it: its context, and the figures it records."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Final, TypeAlias
+
+Report: TypeAlias = Callable[[str, object, str], None]
+
+# From the contract: names as long and as deep as this, and these ways to combine a value with the one before.
+LONGEST: Final = 128
+DEEPEST: Final = 4
+_SEGMENT: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*")
+_MODES: Final = {"replace": "replace", "incr": "increment", "increment": "increment", "append": "append"}
+_TYPES: Final = (bool, int, float, str, list, dict)  # bool first: it is an int too
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+class Metrics:
+    """The figures of one prediction: `record`, `delete`, `metrics[name] = value`, `del metrics[name]`.
+
+    It may be used from several threads. A name keeps the type of its first value until it is deleted.
+    """
+
+    __slots__ = ("_items", "_lock", "_report", "_types")
+
+    def __init__(self, report: Report) -> None:
+        """`report(name, value, mode)` is called for each accepted record; see `Scope`."""
+        self._report = report
+        self._types: dict[str, type] = {}
+        self._items: dict[str, type] = {}  # of names that hold a list made by "append": the type of its items
+        self._lock = threading.Lock()
+
+    def record(self, key: str, value: object, mode: str = "replace") -> None:
+        """Record `value` under `key`; None deletes it.
+
+        `mode` is "replace", "incr" ("increment"): add to the number there, or "append": add to a list, which
+        is made when there is none. Dots in the key make nested objects.
+
+        Raises:
+            ValueError: the name breaks a rule, or a number in the value is NaN or infinite.
+            TypeError: the value or the mode is of an unknown kind, or the type changed without a deletion.
+        """
+        if self._report is _discard:
+            return
+        if value is None:
+            self.delete(key)
+            return
+        _check_name(key)
+        way = _MODES.get(mode)
+        if way is None:
+            raise TypeError(
+                f"metric {key!r} has the unknown mode {mode!r}: use 'replace', 'incr' or 'append'."
+            )
+        kind, plain = _plain(key, value)
+        if way == "increment" and kind not in (int, float):
+            raise TypeError(
+                f"metric {key!r} cannot be incremented by a {kind.__name__}: use an int or a float."
+            )
+        with self._lock:
+            self._fit(key, kind, way)
+            self._report(key, plain, way)
+
+    def delete(self, key: str) -> None:
+        """Remove `key` and what is nested under it; afterwards it may have another type.
+
+        Raises:
+            ValueError: the name breaks a rule.
+        """
+        if self._report is _discard:
+            return
+        _check_name(key)
+        with self._lock:
+            self._forget(key)
+            self._report(key, None, "replace")
+
+    def __setitem__(self, key: str, value: object) -> None:
+        self.record(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self.delete(key)
+
+    def _fit(self, key: str, kind: type, way: str) -> None:
+        """Hold the type lock of `key`, and take over the names that this record replaces."""
+        known = self._types.get(key)
+        item = self._items.get(key)
+        if way == "append":
+            expected = known if item is None else item
+            if known is list and item is None:
+                expected = None  # a list that was recorded as a whole: nothing is known of its items
+        else:
+            expected = known
+        if expected is not None and expected is not kind:
+            raise TypeError(
+                f"metric {key!r} holds {expected.__name__} values and cannot take a {kind.__name__}: "
+                "use another name, "
+                f"or delete it first (del metrics[{key!r}])."
+            )
+        if known is None:
+            self._forget(key)
+            parts = key.split(".")
+            for count in range(1, len(parts)):
+                above = ".".join(parts[:count])
+                if self._types.get(above) is not dict:  # a scalar in the way is replaced by an object
+                    self._types.pop(above, None)
+                    self._items.pop(above, None)
+        self._types[key] = list if way == "append" else kind
+        if way == "append":
+            self._items[key] = kind
+        else:
+            self._items.pop(key, None)
+
+    def _forget(self, key: str) -> None:
+        for table in (self._types, self._items):
+            for name in [name for name in table if name == key or name.startswith(key + ".")]:
+                del table[name]
+
+
+class Scope:
+    """One running prediction. `context` is what the client sent along with the request."""
+
+    __slots__ = ("context", "metrics")
+
+    def __init__(self, context: Mapping[str, str], report: Report) -> None:
+        """`report(name, value, mode)` gets each accepted metric: `value` is plain JSON and belongs to the
+        receiver, `mode` is replace, increment or append; (name, None, "replace") is a deletion. Calls come
+        one at a time, from any thread of the model."""
+        self.context = dict(context)
+        self.metrics = Metrics(report)
+
+    def record_metric(self, key: str, value: object, mode: str = "replace") -> None:
+        """Record a figure of this prediction; see `Metrics.record` for the rules and errors."""
+        self.metrics.record(key, value, mode)
+
+
+def _discard(_name: str, _value: object, _mode: str) -> None:
+    """Outside a prediction nothing is recorded."""
+
+
+_SILENT: Final = Scope({}, _discard)
+
+active: Final[ContextVar[Scope | None]] = ContextVar("cog.scope", default=None)
+_process: Scope | None = None
+
+
+def set_process_scope(scope: Scope | None) -> None:
+    """Say which prediction runs in this process, for the threads of a sync model, which inherit no
+    context."""
+    global _process
+    _process = scope
+
+
+def current_scope() -> Scope:
+    """The prediction that is running; outside one, a scope in which nothing has an effect."""
+    scope = active.get()
+    if scope is None:
+        scope = _process
+    if scope is None:
+        scope = _SILENT
+        scope.context.clear()  # whatever somebody put there outside a prediction
+    return scope
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a metric is a str, not {name!r}.")
+    parts = name.split(".")
+    if not 1 <= len(name) <= LONGEST or len(parts) > DEEPEST or not all(map(_SEGMENT.fullmatch, parts)):
+        raise ValueError(
+            f"{name[: LONGEST + 1]!r} cannot be the name of a metric: use 1 to {LONGEST} characters, "
+            f"at most {DEEPEST} "
+            "parts joined by dots, each of ASCII letters, digits and single underscores, beginning "
+            "with a letter "
+            "and not ending with an underscore."
+        )
+    if parts[0] == "predict_time" or (parts[0] == "cog" and len(parts) > 1):
+        raise ValueError(f"the metric name {name!r} is reserved for Cog itself: use another one.")
+
+
+def _plain(name: str, value: object) -> tuple[type, object]:
+    """The type that `name` is locked to, and `value` as plain JSON that the model cannot change
+    afterwards."""
+    kind = next((known for known in _TYPES if isinstance(value, known)), None)
+    if kind is None:
+        raise TypeError(
+            f"metric {name!r} is a {type(value).__name__}: only bool, int, float, str, list and dict "
+            "can be recorded."
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(
+            f"metric {name!r} is {value}, which JSON cannot express: check what it was computed from."
+        )
+    import json  # a model that records nothing does not wait for it
+
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return kind, json.loads(_SURROGATE.sub("\ufffd", text))
+    except RecursionError:
+        raise ValueError(f"metric {name!r} is nested too deeply: record a flatter value.") from None
+    except (TypeError, ValueError) as error:
+        message = f"metric {name!r} cannot be turned into JSON: {error}."
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from None

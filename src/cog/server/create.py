@@ -1,0 +1,157 @@
+"""Creating a prediction: POST /predictions and PUT /predictions/{id}, in the contract's order of checks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from cog.errors import CogError, InvalidRequest, NotAcceptable, Problem
+from cog.net.policy import UrlPolicy
+from cog.prediction.events import Done, Event, Status
+from cog.prediction.record import Prediction
+from cog.prediction.request import (
+    ID_RULE,
+    WEBHOOK_EVENTS,
+    PredictionRequest,
+    Webhook,
+    new_id,
+    valid_id,
+)
+from cog.server.connection import connection_of
+from cog.server.wire import (
+    Answer,
+    Envelope,
+    Preference,
+    Receive,
+    Scope,
+    Send,
+    accepts_event_stream,
+    error_answer,
+    header,
+    read_body,
+    read_envelope,
+    read_preference,
+)
+from cog.service.service import Service
+from cog.store.memory import MemoryStore
+
+_TRACE: Final = ("traceparent", "tracestate")
+
+
+class Waiter:
+    """A listener that completes a future at the end of a prediction."""
+
+    __slots__ = ("_ended",)
+
+    def __init__(self, ended: asyncio.Future[None]) -> None:
+        self._ended = ended
+
+    def notice(self, prediction: Prediction, event: Event) -> None:
+        """Take one event."""
+        if type(event) is Done and not self._ended.done():
+            self._ended.set_result(None)
+
+
+class Create:
+    """An ASGI application for both routes; with PUT the path names the id."""
+
+    def __init__(self, service: Service, store: MemoryStore, policy: UrlPolicy, max_body: int) -> None:
+        self._service = service
+        self._store = store
+        self._policy = policy
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        wanted: str | None = scope["path_params"].get("prediction_id")
+        try:
+            answer = await self._answer(scope, receive, wanted)
+        except CogError as error:
+            shown = wanted if wanted is not None and valid_id(wanted) else None
+            close = self._service.draining or error.status == 413
+            answer = error_answer(error, shown, close=close)
+        await answer.send(send)
+
+    async def _answer(self, scope: Scope, receive: Receive, wanted: str | None) -> Answer:
+        envelope = read_envelope(scope, await read_body(scope, receive, self._max_body))
+        prediction_id = _agreed_id(envelope, wanted)
+        if prediction_id is not None:
+            known = self._known(prediction_id, idempotent=wanted is not None)
+            if known is not None:
+                return known
+        self._service.check_ready()
+        if accepts_event_stream(scope):
+            raise NotAcceptable(
+                "this model does not support streaming responses. Send the request without Accept: text/event-stream"
+            )
+        request = self._request(scope, envelope, prediction_id or new_id())
+        prediction = self._service.submit(request, self._service.take(request.input))
+        preference = read_preference(scope)
+        if preference.respond_async:
+            return await _respond_async(prediction, preference)
+        return await self._wait(scope, prediction)
+
+    def _known(self, prediction_id: str, *, idempotent: bool) -> Answer | None:
+        """The answer for an id that is in flight, or (PUT only) that has succeeded and is still kept."""
+        running = self._service.find(prediction_id)
+        if running is not None:
+            return Answer(202, running.render())
+        kept = self._store.get(prediction_id) if idempotent else None
+        if kept is not None and kept.status is Status.SUCCEEDED:
+            return Answer(200, kept.render())
+        return None
+
+    def _request(self, scope: Scope, envelope: Envelope, prediction_id: str) -> PredictionRequest:
+        webhook = None
+        if envelope.webhook is not None:
+            refusal = self._policy.refusal(envelope.webhook)
+            if refusal is not None:
+                raise InvalidRequest(
+                    [Problem(("body", "webhook"), f"the webhook URL cannot be used: {refusal}")]
+                )
+            chosen = envelope.webhook_events_filter
+            events = WEBHOOK_EVENTS if isinstance(chosen, msgspec.UnsetType) else chosen
+            trace = {name: value for name in _TRACE if (value := header(scope, name.encode())) is not None}
+            webhook = Webhook(envelope.webhook, frozenset(events), trace)
+        return PredictionRequest(prediction_id, bytes(envelope.input), envelope.context, webhook)
+
+    async def _wait(self, scope: Scope, prediction: Prediction) -> Answer:
+        """Wait for the end. A client that goes away before cancels its prediction."""
+        if not prediction.status.terminal:
+            ended = _end_of(prediction)
+            connection = connection_of(scope)
+            connection.when_lost(lambda: self._service.cancel(prediction.id))
+            try:
+                await ended
+            finally:
+                connection.when_lost(None)
+        return Answer(200, prediction.render())
+
+
+def _agreed_id(envelope: Envelope, wanted: str | None) -> str | None:
+    if wanted is None:
+        return envelope.id
+    if not valid_id(wanted):
+        raise InvalidRequest([Problem(("path", "prediction_id"), f"an id is {ID_RULE}")])
+    if envelope.id is not None and envelope.id != wanted:
+        raise InvalidRequest([Problem(("body", "id"), "prediction ID must match the ID supplied in the URL")])
+    return wanted
+
+
+def _end_of(prediction: Prediction) -> asyncio.Future[None]:
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    prediction.listeners.append(Waiter(ended))
+    return ended
+
+
+async def _respond_async(prediction: Prediction, preference: Preference) -> Answer:
+    """202 with the prediction as it stands, or, within `wait` seconds, 200 with the ended one."""
+    applied = b"respond-async"
+    if preference.wait is not None:
+        applied += b", wait=%d" % preference.wait
+        if not prediction.status.terminal:
+            await asyncio.wait([_end_of(prediction)], timeout=preference.wait)
+    ended = preference.wait is not None and prediction.status.terminal
+    return Answer(200 if ended else 202, prediction.render(), ((b"preference-applied", applied),))

@@ -1,0 +1,51 @@
+"""Which model is served: from cog.yaml and the environment."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from cog.config.parse import find, load
+from cog.errors import PredictorNotSet
+from cog.settings import Settings
+
+log = logging.getLogger("cog.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The model's reference, the folder it lies in, and what cog.yaml says of how to run it."""
+
+    reference: str
+    folder: Path
+    gpu: bool = False
+    max_concurrency: int | None = None
+
+
+def locate(settings: Settings, folder: Path) -> Source:
+    """The model to serve: COG_PREDICT_TYPE_STUB, else `run` of cog.yaml.
+
+    Raises:
+        ConfigError: cog.yaml cannot be followed.
+        PredictorNotSet: nothing names a model.
+    """
+    path = find(folder)
+    config = None if path is None else load(path, check_files=False)
+    for warning in () if config is None else config.warnings:
+        log.warning("%s", warning)
+    train = settings.mode == "train"
+    variable = "COG_TRAIN_TYPE_STUB" if train else "COG_PREDICT_TYPE_STUB"
+    reference = settings.train_ref if train else settings.predict_ref
+    if reference is None and config is not None:
+        reference = config.train if train else config.run
+    if reference is None:
+        key = 'train: "train.py:train"' if train else 'run: "run.py:Runner"'
+        where = f"{folder} has no cog.yaml" if path is None else f"{path} does not name it"
+        raise PredictorNotSet(
+            f"there is no model to serve: {where}, and {variable} is not set. Write `{key}` into cog.yaml, or set {variable}."
+        )
+    home = folder if path is None else path.parent
+    if config is None:
+        return Source(reference, home)
+    return Source(reference, home, config.build.gpu, config.concurrency.max)

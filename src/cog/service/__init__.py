@@ -1,0 +1,1 @@
+"""What happens between a request and the model: intake, places, the registry of ids, health, shutdown."""

@@ -1,0 +1,223 @@
+"""The service: who may run now, what is running under which id, and how it all ends."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
+
+from cog.backend.protocol import Backend, Standing, State
+from cog.errors import AtCapacity, NotReady
+from cog.prediction.events import Source
+from cog.prediction.record import Listener, Prediction
+from cog.prediction.request import PredictionRequest
+from cog.service.intake import Door, Intake
+from cog.service.journey import Courier, Journey
+
+log = logging.getLogger("cog.service")
+
+Audience = Callable[[PredictionRequest], Sequence[Listener]]
+
+
+class ModelOutput(Protocol):
+    """Takes what the model printed outside of any prediction."""
+
+    def __call__(self, text: str, source: Source, worker: int, setup: bool) -> None:
+        """Show `text`."""
+
+
+class Service:
+    """Accepts predictions, gives them slots in the order of their arrival, and knows those that have not ended.
+
+    A place is one of the backend's slots, promised to a prediction from its acceptance until the model is done with
+    it; so whatever is accepted gets a slot, after its files are there.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        courier: Courier,
+        audience: Audience,
+        show: ModelOutput,
+        *,
+        local_files: bool = False,
+    ) -> None:
+        """`audience` gives the listeners of a new prediction; `show` takes what is printed outside of any."""
+        self.backend = backend
+        self._courier = courier
+        self._audience = audience
+        self._show = show
+        self._local_files = local_files
+        self._active: dict[str, Journey] = {}
+        self._waiting: deque[Journey] = deque()
+        self._taken = 0
+        self._numbers = itertools.count(1)
+        self._door: Door | None = None
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._watchers: list[Callable[[], None]] = []
+
+    async def start(self) -> None:
+        """Begin to set the model up."""
+        await self.backend.start(self)
+
+    # Requests
+
+    def find(self, prediction_id: str) -> Prediction | None:
+        """The prediction with this id, if it has not ended."""
+        journey = self._active.get(prediction_id)
+        return None if journey is None else journey.prediction
+
+    def active(self) -> Iterator[Prediction]:
+        """Every prediction that has not ended, oldest first."""
+        return (journey.prediction for journey in self._active.values())
+
+    def check_ready(self) -> None:
+        """Raises:
+        NotReady: the model cannot run anything now.
+        """
+        if self._draining:
+            raise NotReady("the server is shutting down and takes no new predictions")
+        standing = self.backend.standing
+        if standing.state is not State.READY:
+            raise NotReady(_explain(standing), retry_after=None if standing.state is State.SETUP_FAILED else 1)
+
+    def take(self, raw: bytes) -> Intake:
+        """Check an input; the model must be ready.
+
+        Raises:
+            InvalidRequest: with everything that is wrong.
+        """
+        if self._door is None:
+            signature = self.backend.signature
+            assert signature is not None
+            self._door = Door(signature, local_files=self._local_files)
+        return self._door.take(raw)
+
+    def submit(self, request: PredictionRequest, intake: Intake) -> Prediction:
+        """Accept a prediction: from here on it gets its run, or is cancelled, and ends.
+
+        Raises:
+            AtCapacity: every place is taken.
+        """
+        if self._taken >= self.backend.slots:
+            raise AtCapacity(
+                "every prediction slot is busy. Send the request again when one has ended, or give the model more slots: "
+                "--threads for a plain `def run`, @concurrent(max=N) for an `async def run`"
+            )
+        signature = self.backend.signature
+        assert signature is not None
+        prediction = Prediction(request.id, intake.public, created_at=time.time(), streams=signature.yields)
+        prediction.listeners.extend(self._audience(request))
+        folder = self._courier.folders.folder(next(self._numbers))
+        journey = Journey(prediction, request, intake, self._courier, self, folder)
+        self._active[request.id] = journey
+        self._taken += 1
+        self._idle.clear()
+        journey.begin()
+        return prediction
+
+    def cancel(self, prediction_id: str) -> bool:
+        """Cancel a prediction. False when none with this id is in flight."""
+        journey = self._active.get(prediction_id)
+        if journey is None:
+            return False
+        journey.cancel()
+        return True
+
+    @property
+    def full(self) -> bool:
+        """True when a request would be refused for want of a place."""
+        return self._taken >= self.backend.slots
+
+    # Places (`Places`)
+
+    def ask_slot(self, journey: Journey) -> None:
+        """Start it now, or in its turn."""
+        if not self._waiting and self.backend.free > 0:
+            journey.start(self.backend.run)
+        else:
+            self._waiting.append(journey)
+            self._give_up_hope()
+
+    def leave_queue(self, journey: Journey) -> None:
+        """Forget that it waits."""
+        if journey in self._waiting:
+            self._waiting.remove(journey)
+
+    def give_back(self, journey: Journey) -> None:
+        """A place is free."""
+        self._taken -= 1
+
+    def ended(self, journey: Journey) -> None:
+        """Forget it."""
+        self._active.pop(journey.prediction.id, None)
+        journey.prediction.listeners.clear()
+        if not self._active:
+            self._idle.set()
+
+    # What the backend tells (`Watcher`)
+
+    def changed(self) -> None:
+        """Slots may be free."""
+        while self._waiting and self.backend.free > 0:
+            self._waiting.popleft().start(self.backend.run)
+        self._give_up_hope()
+        for watcher in self._watchers:
+            watcher()
+
+    def _give_up_hope(self) -> None:
+        """What waits for a model that does not come up again fails, with the cause."""
+        standing = self.backend.standing
+        if standing.state in (State.DEFUNCT, State.SETUP_FAILED):
+            while self._waiting:
+                self._waiting.popleft().abandon(f"WorkerDied: {_explain(standing)}")
+
+    def printed(self, text: str, source: Source, worker: int, setup: bool) -> None:
+        """Show what belongs to no prediction."""
+        self._show(text, source, worker, setup)
+
+    def watch(self, call: Callable[[], None]) -> None:
+        """Call `call` whenever the standing or the slots may have changed. It must return at once."""
+        self._watchers.append(call)
+
+    # The end
+
+    @property
+    def draining(self) -> bool:
+        """True when the end has begun."""
+        return self._draining
+
+    async def drain(self, timeout: float, grace: float) -> None:
+        """Take nothing new; let what runs finish for `timeout` seconds, then cancel it and wait `grace` seconds more."""
+        self._draining = True
+        if not await self._becomes_idle(timeout):
+            log.warning("%d predictions are cancelled: the server shuts down", len(self._active))
+            for journey in tuple(self._active.values()):
+                journey.cancel()
+            await self._becomes_idle(grace + 1)
+
+    async def _becomes_idle(self, timeout: float) -> bool:
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+
+_WORDS: Final = {
+    State.STARTING: "the model is not ready yet. Wait until setup has finished; GET /health-check tells",
+    State.SETUP_FAILED: "the model's setup failed, so nothing can run; GET /health-check has the logs",
+    State.DEFUNCT: "the model's worker died again and again; the server tries anew every 60 seconds",
+    State.READY: "the model is ready",
+}
+
+
+def _explain(standing: Standing) -> str:
+    text = _WORDS[standing.state]
+    return text if standing.cause is None else f"{text}. Cause: {standing.cause}"

@@ -1,0 +1,60 @@
+"""A model that was read: its facts, and how an input becomes the arguments of a call."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cog.signature.facts import Parameter, Signature
+
+
+class Argument(NamedTuple):
+    """One parameter of the call. `default` makes the value that is passed when none was sent; None: pass
+    nothing."""
+
+    name: str
+    decode: Callable[[object], object]
+    default: Callable[[], object] | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a worker needs to know of a model.
+
+    `function` is the name of the method to call, "" when the model is a function itself. `has_setup` is True
+    when the model defines `setup()`, `setup_takes_weights` when that wants the weights.
+    """
+
+    signature: Signature
+    function: str
+    setup_takes_weights: bool
+    has_setup: bool
+    parameters: tuple[Argument, ...]
+
+    def arguments(self, values: Mapping[str, object]) -> dict[str, object]:
+        """The keyword arguments of a call, from checked JSON in which files are local paths.
+
+        Names that the model lacks are ignored. Every call makes new objects, defaults included.
+        """
+        made: dict[str, object] = {}
+        for name, decode, default in self.parameters:
+            if name in values:
+                made[name] = decode(values[name])
+            elif default is not None:
+                made[name] = default()
+        return made
+
+
+def argument(parameter: Parameter, opaque: object = None) -> Argument:
+    """How `parameter` is passed; `opaque` is its default when that has no JSON form."""
+    decode = parameter.kind.decode
+    if parameter.opaque_default:
+        return Argument(parameter.name, decode, lambda: opaque)
+    if parameter.default is None:
+        return Argument(parameter.name, decode, None)
+    value = parameter.default.value
+    if isinstance(value, (list, dict)):
+        return Argument(parameter.name, decode, lambda: decode(copy.deepcopy(value)))
+    return Argument(parameter.name, decode, lambda: decode(value))

@@ -1,0 +1,153 @@
+"""The engine of a model with an `async def run`: many runs on one event loop, the same one as its `setup()`."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import cast
+
+from cog.sdk import scope
+from cog.worker import calls
+from cog.worker.calls import Call
+from cog.worker.control import Answer
+from cog.worker.failures import summary
+from cog.worker.messages import Start
+from cog.worker.model import Model
+from cog.worker.outputs import OutputEncoder
+from cog.worker.runs import Ending, Runs
+
+
+class AsyncEngine:
+    """Runs the model on `loop`, one task for each run."""
+
+    def __init__(self, model: Model, runs: Runs, loop: asyncio.AbstractEventLoop) -> None:
+        self._model = model
+        self._runs = runs
+        self._loop = loop
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._checks: set[asyncio.Task[None]] = set()
+        self._ended = False
+
+    def serve(self) -> None:
+        """Run what the server sends until it closes the channel."""
+        channel = self._runs.channel
+        channel.defer(lambda: self._loop.call_soon(channel.flush))
+        self._loop.add_reader(channel.fileno(), self._receive)
+        while not self._ended:
+            try:
+                self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt):
+                # A task that the model made itself called sys.exit(). It has ended with that; the loop, and
+                # every other prediction on it, goes on.
+                continue
+        channel.flush()
+
+    def _receive(self) -> None:
+        try:
+            for order in self._runs.channel.receive_ready():
+                if isinstance(order, Start):
+                    call = self._runs.begin(order)
+                    self._tasks[call.number] = self._loop.create_task(self._run(call, order))
+        except EOFError:
+            self._ended = True
+            self._loop.stop()
+
+    async def _run(self, call: Call, order: Start) -> None:
+        calls.enter(call)
+        scope.active.set(self._runs.scope(call, order))
+        encoder = OutputEncoder(call.folder)
+        started = time.perf_counter()
+        try:
+            ending = Ending(await self._invoke(call, encoder, order.payload))
+        except BaseException as error:  # noqa: BLE001  whatever the model raises, sys.exit() included, ends this run only
+            ending = Ending(error=error)
+        call.open = False
+        self._runs.end(call, ending, encoder.files if ending.payload is not None else [], started)
+        del self._tasks[call.number]
+
+    async def _invoke(self, call: Call, encoder: OutputEncoder, payload: bytes) -> bytes | None:
+        arguments = self._model.arguments(payload)
+        call.open = True
+        if call.canceling:  # it was canceled before it began
+            call.delivered = True
+            raise asyncio.CancelledError
+        result = self._model.run(**arguments)
+        if not self._model.signature.yields:
+            return encoder.encode(await cast("Awaitable[object]", result))
+        await self._stream(call, encoder, cast("AsyncIterator[object]", result))
+        return None
+
+    async def _stream(self, call: Call, encoder: OutputEncoder, chunks: AsyncIterator[object]) -> None:
+        step: Callable[[], Awaitable[object]] = chunks.__anext__
+        try:
+            while True:
+                try:
+                    chunk = await step()
+                except StopAsyncIteration:
+                    return
+                self._runs.put_out(call, encoder, chunk)
+                step = await _breathe(chunks)
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+
+    def _interrupt(self, number: int) -> None:
+        call = self._runs.active.get(number)
+        task = self._tasks.get(number)
+        if call is not None and task is not None and call.open:
+            call.delivered = True
+            task.cancel()
+
+    # Called from the control thread.
+
+    def cancel(self, number: int) -> bool:
+        """Cancel the task of a run. False when it has ended."""
+        with self._runs.lock:
+            if self._runs.mark_canceling(number) is None:
+                return self._runs.expected(number)
+        self._loop.call_soon_threadsafe(self._interrupt, number)
+        return True
+
+    def nudge(self) -> bool:
+        """Nothing: cancelling a task again would cut off its cleanup."""
+        return False
+
+    def check_health(self, answer: Answer) -> None:
+        """Ask the model on its own loop."""
+        if self._model.healthcheck is None:
+            answer(True, None)
+        else:
+            self._loop.call_soon_threadsafe(self._begin_check, answer)
+
+    def _begin_check(self, answer: Answer) -> None:
+        task = self._loop.create_task(self._check(answer))
+        self._checks.add(task)
+        task.add_done_callback(self._checks.discard)
+
+    async def _check(self, answer: Answer) -> None:
+        assert self._model.healthcheck is not None
+        try:
+            verdict = self._model.healthcheck()
+            if inspect.isawaitable(verdict):
+                verdict = await verdict
+        except BaseException as error:  # noqa: BLE001  the model's own code: what it raised is the answer
+            answer(False, summary(error))
+        else:
+            answer(verdict is not False, None)
+
+
+async def _breathe(chunks: AsyncIterator[object]) -> Callable[[], Awaitable[object]]:
+    """Let the loop send what was put out and serve the other runs, also when the model yields without awaiting.
+
+    Gives the next step: a cancel that arrives here is thrown in where the model waits at its `yield`.
+    """
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        if not isinstance(chunks, AsyncGenerator):
+            raise
+        generator = chunks
+        return lambda: generator.athrow(asyncio.CancelledError())
+    return chunks.__anext__

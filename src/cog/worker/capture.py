@@ -1,0 +1,190 @@
+"""What the model prints: Python text with the run it belongs to, and the descriptors below it.
+
+Python's `sys.stdout` and `sys.stderr` become writers that send each line as a frame of the run whose context printed
+it. Descriptors 1 and 2 are pipes that the server reads; bytes written there by C code and child processes have no
+context, so they belong to the one run that is in flight.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from cog.worker import calls
+from cog.worker.calls import Call
+from cog.worker.channel import Channel
+from cog.worker.messages import Printed, Source
+
+# Text without a newline is held back until there is one, but never more than this many characters.
+_HELD: Final = 8192
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Capture:
+    """Sends what Python code prints; made once, for both streams."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel: Channel | None = channel
+        self._main = threading.main_thread().ident
+        self._lock = threading.RLock()
+        self._outside: dict[str, list[str]] = {}
+        self.fflush = _c_flush()
+
+    def install(self) -> None:
+        """Put the writers in place of `sys.stdout` and `sys.stderr`, and give them up in forked children."""
+        sys.stdout = CapturedStream(self, "stdout")
+        sys.stderr = CapturedStream(self, "stderr")
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.abandon)
+
+    def abandon(self) -> None:
+        """In a forked child: what it prints goes to the descriptors, where its parent's C output goes too."""
+        if self._channel is not None:
+            self._channel.abandon()
+        self._channel = None
+        self._lock = threading.RLock()
+
+    def write(self, source: Source, text: str) -> None:
+        """Take text that was printed; whole lines are sent at once."""
+        if self._channel is None:
+            _write_all(1 if source == "stdout" else 2, text)
+            return
+        call = calls.current()
+        if call is None or threading.get_ident() != self._main:
+            self._hold(call, source, text)
+            return
+        call.guarded += 1
+        try:
+            self._hold(call, source, text)
+        finally:
+            call.guarded -= 1
+        call.interrupt(sys.exc_info()[1])
+
+    def _hold(self, call: Call | None, source: Source, text: str) -> None:
+        with self._lock:
+            held = (self._outside if call is None else call.held).setdefault(source, [])
+            cut = text.rfind("\n") + 1
+            if cut or sum(map(len, held)) + len(text) > _HELD:
+                cut = cut or len(text)
+                self._send(call, source, "".join((*held, text[:cut])))
+                held.clear()
+                text = text[cut:]
+            if text:
+                held.append(text)
+
+    def flush(self, source: Source) -> None:
+        """Send what the caller's run has printed without a newline."""
+        self._flush_held(calls.current(), source)
+
+    def _flush_held(self, call: Call | None, source: Source) -> None:
+        with self._lock:
+            held = (self._outside if call is None else call.held).get(source)
+            if held:
+                text = "".join(held)
+                held.clear()
+                self._send(call, source, text)
+
+    def end(self, call: Call | None) -> None:
+        """Everything that `call` (or code outside of any run) has printed is on its way after this."""
+        for source in ("stdout", "stderr") if (self._outside if call is None else call.held) else ():
+            self._flush_held(call, source)
+        self.fflush()
+
+    def _send(self, call: Call | None, source: Source, text: str) -> None:
+        if self._channel is not None:
+            number = None if call is None else call.number
+            self._channel.send(Printed(number, source, utf8(text)))
+
+
+def utf8(text: str) -> bytes:
+    """`text` in UTF-8; a lone surrogate, which has no UTF-8, becomes U+FFFD."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text).encode()
+
+
+def _write_all(fd: int, text: str) -> None:
+    data = utf8(text)
+    while data:
+        try:
+            data = data[os.write(fd, data) :]
+        except OSError:
+            return  # the reader is gone, and so is everybody who could be told
+
+
+def _c_flush() -> Callable[[], object]:
+    """A function that flushes the buffers of C's stdio in this process; does nothing where there is no ctypes."""
+    try:
+        import ctypes
+
+        fflush = ctypes.CDLL(None).fflush
+    except (ImportError, OSError, AttributeError, TypeError):
+        return lambda: None
+    return lambda: fflush(None)
+
+
+class CapturedStream(io.TextIOBase):
+    """A text stream that has what libraries ask of `sys.stdout`; it cannot be closed."""
+
+    encoding = "utf-8"
+    errors = "replace"
+    newlines = None
+    mode = "w"
+    line_buffering = True
+    write_through = False
+
+    def __init__(self, capture: Capture, source: Source) -> None:
+        super().__init__()
+        self._capture = capture
+        self._source: Source = source
+        self._fd = 1 if source == "stdout" else 2
+        self.name = f"<{source}>"
+        self.buffer = _Bytes(self._fd, "wb", closefd=False)
+
+    def write(self, text: str, /) -> int:
+        """Print `text`; gives the number of characters."""
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        self._capture.write(self._source, text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str], /) -> None:  # type: ignore[override]
+        """Print each of `lines`."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Send text that has no newline yet."""
+        self._capture.flush(self._source)
+
+    def close(self) -> None:
+        """Flush only: a model that closes its output must not silence the next prediction."""
+        self.flush()
+
+    def reconfigure(self, **_: object) -> None:
+        """Accepted and without effect: the stream is UTF-8 with lines sent at once."""
+
+    def fileno(self) -> int:
+        """1 or 2: the descriptor that child processes inherit."""
+        return self._fd
+
+    def isatty(self) -> bool:
+        """Always False."""
+        return False
+
+    def writable(self) -> bool:
+        """Always True."""
+        return True
+
+
+class _Bytes(io.FileIO):
+    """`sys.stdout.buffer`: straight to the descriptor, and closing it closes nothing."""
+
+    def close(self) -> None:
+        """Accepted and without effect."""

@@ -1,0 +1,89 @@
+"""Frames: what crosses the channel between the server and a worker.
+
+A frame is two lengths (unsigned 32-bit, big-endian), a small JSON header and an opaque payload. Nothing in a payload
+is looked at by the channel, so that no depth, size or number in a model's output can break it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Final, NamedTuple, TypeAlias
+
+from cog.errors import ProtocolError
+
+Header: TypeAlias = dict[str, object]
+
+LENGTHS: Final = struct.Struct("!II")
+# Headers hold ids, texts of errors and lists of files; payloads hold what the model made (4 GiB by the format).
+MAX_HEADER: Final = 64 * 1024 * 1024
+
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
+
+
+class Frame(NamedTuple):
+    """One message: `kind` and its facts in `header`, bytes nobody on the way looks at in `payload`."""
+
+    header: Header
+    payload: bytes
+
+
+def pack(frame: Frame) -> bytes:
+    """The bytes of one frame."""
+    header, payload = frame
+    head = _encode(header).encode("ascii")
+    return LENGTHS.pack(len(head), len(payload)) + head + payload
+
+
+class FrameReader:
+    """Cuts a stream of bytes into frames; what is incomplete waits for more.
+
+    A large payload arrives in many pieces: they are collected in one growing buffer, never joined again and again.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._wanted = LENGTHS.size
+
+    @property
+    def empty(self) -> bool:
+        """True when no part of a frame is waiting."""
+        return not self._buffer
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take `data`, give the frames that are now complete.
+
+        Raises:
+            ProtocolError: the stream is not made of frames.
+        """
+        frames = []
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        while len(buffer) - start >= self._wanted:
+            head_size, payload_size = LENGTHS.unpack_from(buffer, start)
+            if head_size > MAX_HEADER:
+                raise ProtocolError(f"a frame header of {head_size} bytes is over the limit of {MAX_HEADER}")
+            body = start + LENGTHS.size
+            end = body + head_size + payload_size
+            if end > len(buffer):
+                self._wanted = end - start
+                break
+            head = bytes(buffer[body : body + head_size])
+            payload = bytes(memoryview(buffer)[body + head_size : end])
+            start = end
+            self._wanted = LENGTHS.size
+            frames.append(Frame(_header(head), payload))
+        del buffer[:start]
+        return frames
+
+
+def _header(text: bytes) -> Header:
+    try:
+        header = _decode(text.decode("ascii"))
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"a frame header is not JSON: {error}") from error
+    if not isinstance(header, dict) or not isinstance(header.get("kind"), str):
+        raise ProtocolError("a frame header is not an object with a kind")
+    return header

@@ -1,0 +1,74 @@
+"""The model, loaded: what the engines call. The one place that asks what kind of callable it is; after it there is
+one shape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+from cog.errors import SignatureError
+from cog.signature.entry import Entry
+from cog.signature.facts import Signature
+from cog.signature.inspect import read
+from cog.signature.load import load
+
+
+class Model:
+    """One instance of the model. The constructor of this class only stores; `load()` and `setup()` run the model's code."""
+
+    def __init__(self, entry: Entry, run: Callable[..., object], instance: object | None) -> None:
+        self._entry = entry
+        self._instance = instance
+        self.run = run
+
+    @classmethod
+    def load(cls, reference: str, folder: Path, max_concurrency: int | None) -> Model:
+        """Import the model, read its signature, make its instance.
+
+        Raises:
+            LoadError, SignatureError: it cannot be served; everything else is the model's own exception.
+        """
+        target = load(reference, folder)
+        entry = read(target)
+        if max_concurrency is not None and max_concurrency > 1 and not entry.signature.is_async:
+            raise SignatureError(
+                f"COG_MAX_CONCURRENCY is {max_concurrency}, but {reference} has a plain `def`: an async run() or predict() is "
+                "required to serve several predictions in one process. Write `async def`, or use --threads for several processes."
+            )
+        if not isinstance(target, type):
+            return cls(entry, target, None)
+        instance = target()
+        return cls(entry, getattr(instance, entry.function), instance)
+
+    @property
+    def signature(self) -> Signature:
+        """What the model accepts and returns."""
+        return self._entry.signature
+
+    def arguments(self, payload: bytes) -> Mapping[str, object]:
+        """The keyword arguments of a run, from its input as JSON text."""
+        return self._entry.arguments(json.loads(payload))
+
+    def setup(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Call `setup()`, to its end on `loop` when it is async. `weights` is the text of COG_WEIGHTS, or None."""
+        if not self._entry.has_setup:
+            return
+        setup = cast("Callable[..., object]", getattr(self._instance, "setup"))  # noqa: B009
+        result = setup(os.environ.get("COG_WEIGHTS")) if self._entry.setup_takes_weights else setup()
+        if inspect.isawaitable(result):
+            loop.run_until_complete(_completed(result))
+
+    @property
+    def healthcheck(self) -> Callable[[], object] | None:
+        """The model's own `healthcheck`, when it has one."""
+        return getattr(self._instance, "healthcheck") if self.signature.healthcheck else None  # noqa: B009
+
+
+async def _completed(result: Awaitable[object]) -> object:
+    return await result

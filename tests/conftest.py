@@ -1,0 +1,40 @@
+"""Fixtures: a real server for a model given as text."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.serving import Server, serving, write_model
+
+Serve = Callable[..., Server]
+
+
+def _serve_in(root: Path) -> Iterator[Serve]:
+    numbers = itertools.count()
+    with contextlib.ExitStack() as stack:
+
+        def serve(source: str | Path, *flags: str, config: str | None = None, **more: Any) -> Server:
+            """A server for the model whose run.py is `source` (or whose folder it is); ended after the test."""
+            folder = source if isinstance(source, Path) else write_model(root / f"model{next(numbers)}", source, config)
+            if "--threads" not in flags:
+                flags = ("--threads", "1", *flags)
+            return stack.enter_context(serving(folder, *flags, **more))
+
+        yield serve
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts servers that end with the test."""
+    yield from _serve_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def serve_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Starts servers that end with the module's last test."""
+    yield from _serve_in(tmp_path_factory.mktemp("models"))
