@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cog.errors import ProtocolError
-from cog.signature.facts import JSON, Default, Parameter, Result, Signature
+from cog.signature.facts import Default, Parameter, Result, Signature
+from cog.signature.scalars import JSON
 from cog.signature.kinds import (
     Anything,
     Array,

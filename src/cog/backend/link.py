@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from cog.errors import ProtocolError
-from cog.worker.frames import FrameReader, pack
+from cog.worker.frames import FrameReader
 from cog.worker.messages import Down, Up, read_up
 
 _CHUNK: Final = 256 * 1024
@@ -41,15 +41,20 @@ class Link:
         self._closed = False
         loop.add_reader(self._fd, self.read)
 
-    def send(self, message: Down) -> None:
-        """Send one message at the end of this turn of the loop."""
-        self._out.append(pack(message.frame()))
-        if not self._scheduled:
+    def send(self, message: Down, *, now: bool = False) -> None:
+        """Send one message: at the end of this turn of the loop, or `now` when no other is expected in it."""
+        self._out.append(message.pack())
+        if now:
+            self._flush()
+        elif not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._scheduled_flush)
+
+    def _scheduled_flush(self) -> None:
+        self._scheduled = False
+        self._flush()
 
     def _flush(self) -> None:
-        self._scheduled = False
         if self._closed or self._writing or not self._out:
             return
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)

@@ -13,7 +13,7 @@ from cog.backend import growth
 from cog.backend.protocol import Order, Run, SetupReport, Sink, Standing, State, Watcher
 from cog.backend.worker import Fate, Spec, Worker
 from cog.errors import NotReady, WorkerDied
-from cog.prediction.events import Done, Event, Source, Status
+from cog.prediction.events import Source
 from cog.prediction.logs import LogText
 from cog.signature.facts import Signature
 
@@ -89,21 +89,13 @@ class LocalBackend:
 
     def run(self, order: Order, sink: Sink) -> Run:
         """Start a run on the worker with the most free slots."""
-        worker = max(self._workers, key=lambda worker: worker.free, default=None)
-        if worker is None or worker.free <= 0:
+        best, most = None, 0
+        for worker in self._workers:
+            if worker.free > most:
+                best, most = worker, worker.free
+        if best is None:
             raise NotReady("no worker has a free slot")
-        return worker.run(order, self._counting(sink))
-
-    def _counting(self, sink: Sink) -> Sink:
-        def take(event: Event) -> None:
-            if type(event) is Done and (event.status is not Status.FAILED or event.predict_time is not None):
-                self._deaths = 0  # the worker itself said how it ended
-                if not self._measured and len(self._workers) > 1 and self._pool.wanted != 1:
-                    self._measured = True
-                    self._spawn(self._shrink())
-            sink(event)
-
-        return take
+        return best.run(order, sink)
 
     async def check_health(self) -> str | None:
         """What is wrong with every worker; one healthy worker is enough."""
@@ -244,6 +236,13 @@ class LocalBackend:
         if self._once_ready and self.slots == 0 and not self._stopping.is_set():
             self._become(State.STARTING, fate.cause)
         self._watcher.changed()
+
+    def worker_served(self, worker: Worker) -> None:
+        """A run ended as it should, whatever came out: the worker itself said so."""
+        self._deaths = 0
+        if not self._measured and len(self._workers) > 1 and self._pool.wanted != 1:
+            self._measured = True
+            self._spawn(self._shrink())
 
     def worker_changed(self, worker: Worker) -> None:
         """Its number of free slots changed."""

@@ -48,6 +48,12 @@ class PipeReader:
                 self.stop()
                 return
 
+    def cut(self) -> None:
+        """A run has ended: the begun character that it left must not become a part of the next one's text."""
+        text = self._decoder.decode(b"", final=True)
+        if text:
+            self._take(text, self._source)
+
     def stop(self) -> None:
         """Read no more."""
         if self._loop is not None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeAlias
 
 from cog.prediction.events import Event, Source
@@ -40,8 +40,7 @@ class Standing(NamedTuple):
     cause: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """One run of the model: the one thing that goes down.
 
     `payload` is the input as JSON text, its files replaced by local paths; `folder` is where output files are
@@ -50,7 +49,7 @@ class Order:
 
     payload: bytes
     folder: str
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str] = MappingProxyType({})
 
 
 class Run(Protocol):

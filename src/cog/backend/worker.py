@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from cog.backend.protocol import Order, Sink
 from cog.errors import ProtocolError
 from cog.prediction.events import Done, Ending, Log, Metric, Output, OutputFile, Source, Started, Status
 from cog.signature import wire
-from cog.signature.facts import JSON, Signature
+from cog.signature.facts import Signature
+from cog.signature.scalars import JSON
 from cog.worker.messages import (
     AskHealth,
     Broken,
@@ -65,6 +67,9 @@ class Owner(Protocol):
 
     def worker_ended(self, worker: Worker, fate: Fate) -> None:
         """Its process is gone."""
+
+    def worker_served(self, worker: Worker) -> None:
+        """A run ended, and the worker itself said how."""
 
     def worker_changed(self, worker: Worker) -> None:
         """It has another number of free slots; a run ended normally or not."""
@@ -121,12 +126,14 @@ class Worker:
         self._process = process = Process(self.spec.command, self.spec.folder, self.spec.environment)
         self._data = Link(process.data, loop, self._take, self._distrust)
         self._control = Link(process.control, loop, self._take, self._distrust)
-        self._pipes = (
-            PipeReader(process.stdout, "stdout", self._take_text),
-            PipeReader(process.stderr, "stderr", self._take_text),
-        )
-        for pipe in self._pipes:
+        self._pipes = {
+            process.stdout: PipeReader(process.stdout, "stdout", self._take_text),
+            process.stderr: PipeReader(process.stderr, "stderr", self._take_text),
+        }
+        self._look = select.poll()
+        for fd, pipe in self._pipes.items():
             pipe.start(loop)
+            self._look.register(fd, select.POLLIN)
         process.when_ended(loop, self._on_end)
         self._data.send(Load(self.spec.reference, self.spec.folder, self.spec.max_concurrency))
 
@@ -160,7 +167,8 @@ class Worker:
         self._next += 1
         run = WorkerRun(self, number, sink)
         self._runs[number] = run
-        self._data.send(Start(number, order.folder, dict(order.context), order.payload))
+        start = Start(number, order.folder, dict(order.context), order.payload)
+        self._data.send(start, now=len(self._runs) == 1)
         sink(Started(time.time()))
         return run
 
@@ -218,9 +226,13 @@ class Worker:
     # Events
 
     def _take(self, messages: list[Up]) -> None:
+        drained = False
         for message in messages:
             match message:
                 case Ended():
+                    if not drained:  # once for all that arrived together: their prints were there before
+                        self._drain_pipes()
+                        drained = True
                     self._on_ended_run(message)
                 case Printed(number, source, text):
                     self._on_text(number, text.decode("utf-8", "replace"), source)
@@ -267,7 +279,6 @@ class Worker:
             run.sink(Log(text, source))
 
     def _on_ended_run(self, message: Ended) -> None:
-        self._drain_pipes()
         if message.canceled:
             self._unanswered.discard(message.run)
         run = self._runs.get(message.run)
@@ -281,6 +292,7 @@ class Worker:
                 files=_files(message.files),
             )
             self._finish(run, done)
+        self._owner.worker_served(self)
         if self.retiring and not self._runs:
             self.kill("it has served its last prediction")
         self._owner.worker_changed(self)
@@ -302,8 +314,12 @@ class Worker:
             self._owner.worker_printed(self, text, source)
 
     def _drain_pipes(self) -> None:
-        for pipe in self._pipes:
-            pipe.drain()
+        """Read what is in the pipes now. One look at both costs less than two reads that find nothing."""
+        for fd, _ in self._look.poll(0):
+            self._pipes[fd].drain()
+        if len(self._runs) <= 1:
+            for pipe in self._pipes.values():
+                pipe.cut()
 
     def _on_end(self) -> None:
         assert self._process is not None
@@ -323,7 +339,7 @@ class Worker:
                 answer.set_result((False, cause))
         for link in (self._data, self._control):
             link.close()
-        for pipe in self._pipes:
+        for pipe in self._pipes.values():
             pipe.stop()
         self._process.close()
         self.slots = 0

@@ -65,7 +65,7 @@ class RuntimeFolder:
 
     def folder(self, number: int) -> str:
         """The name of one prediction's folder, which is not made."""
-        return os.path.join(self.path, str(number))
+        return f"{self.path}/{number}"
 
     def remove(self, path: str) -> None:
         """Remove a folder and all that is in it, also what the model made read-only. A missing one is

@@ -22,8 +22,8 @@ class LogText:
         """`limit` is in characters."""
         self._limit = limit
         self._first: list[str] | None = None  # most predictions print nothing: no list until then
-        self._last: deque[str] = deque()
-        self._sizes = [0, 0]
+        self._last: deque[str] | None = None
+        self._sizes = (0, 0)
         self._cut = 0
         self._joined: str | None = ""
 
@@ -31,34 +31,32 @@ class LogText:
         """Add `text`, as it was printed."""
         self._joined = None
         half = self._limit // 2
+        first, last = self._sizes
         if self._first is None:
             self._first = []
-        if not self._last:
-            room = half - self._sizes[0]
-            head, text = text[:room], text[room:]
-            if head:
-                self._first.append(head)
-                self._sizes[0] += len(head)
+        if self._last is None:
+            head, text = text[: half - first], text[half - first :]
+            self._first.append(head)
+            self._sizes = first + len(head), last
         if text:
             self._append_last(text, half)
 
     def _append_last(self, text: str, half: int) -> None:
+        if self._last is None:
+            self._last = deque()
         self._last.append(text)
-        self._sizes[1] += len(text)
-        while self._sizes[1] > half:
+        size = self._sizes[1] + len(text)
+        while size > half:
             oldest = self._last.popleft()
-            drop = min(self._sizes[1] - half, len(oldest))
+            drop = min(size - half, len(oldest))
             if drop < len(oldest):
                 self._last.appendleft(oldest[drop:])
-            self._sizes[1] -= drop
+            size -= drop
             self._cut += drop
-
-    def __len__(self) -> int:
-        return sum(self._sizes)
+        self._sizes = self._sizes[0], size
 
     def __str__(self) -> str:
         if self._joined is None:
             notice = f"\n[... {self._cut:,} characters of logs were cut here ...]\n" if self._cut else ""
-            self._joined = "".join((*(self._first or ()), notice, *self._last))
-            self._first = [self._joined] if not self._last else self._first
+            self._joined = "".join((*(self._first or ()), notice, *(self._last or ())))
         return self._joined

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Final, NamedTuple, Protocol
 
-from cog.prediction.events import Done, Event, Log, Metric, Output, Started, Status
+from cog.prediction.events import TERMINAL, Done, Event, Log, Metric, Output, Started, Status
 from cog.prediction.logs import LogText
+from cog.prediction.metrics import record
 from cog.prediction.states import following
 
 _text: Final[Callable[[str], str]] = json.JSONEncoder(ensure_ascii=False).encode
+_object: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 class Listener(Protocol):
@@ -29,6 +31,9 @@ class Timings(NamedTuple):
     upload_time: float = 0.0
 
 
+NO_TIMINGS: Final = Timings()
+
+
 class Prediction:
     """What is known of one prediction. Events are applied in order; a terminal state refuses every further one.
 
@@ -36,13 +41,13 @@ class Prediction:
     """
 
     __slots__ = (
-        "_result", "chunks", "completed_at", "created_at", "error", "id", "input", "listeners", "logs", "metrics",
+        "_rendered", "_result", "chunks", "completed_at", "created_at", "error", "id", "input", "listeners", "logs", "metrics",
         "started_at", "status", "streams", "timings", "version",
     )  # fmt: skip
 
     def __init__(
         self, id: str, input: bytes, *, created_at: float, streams: bool, version: str | None = None
-    ) -> None:  # noqa: A002
+    ) -> None:
         """`input` is the JSON text that clients may see (secrets masked, long data URLs cut); `streams` says that
         the output is a list of the chunks that the model yields."""
         self.id = id
@@ -57,9 +62,10 @@ class Prediction:
         self.logs = LogText()
         self.error: str | None = None
         self.metrics: dict[str, object] = {}
-        self.timings = Timings()
+        self.timings = NO_TIMINGS
         self.listeners: list[Listener] = []
         self._result: bytes | None = None
+        self._rendered: bytes | None = None
 
     def publish(self, event: Event) -> None:
         """Apply `event`, then tell every listener.
@@ -85,8 +91,8 @@ class Prediction:
                 self.logs.append(text)
             case Output(payload):
                 self.chunks.append(payload)
-            case Metric(name, value):
-                self.metrics[name] = value
+            case Metric():
+                record(self.metrics, event)
             case Done():
                 self._end(event)
         self.status = status
@@ -95,7 +101,8 @@ class Prediction:
         self.completed_at = event.at
         self.error = event.error
         self._result = event.payload
-        self.metrics |= {name: value for name, value in self.timings._asdict().items() if value}
+        if self.timings is not NO_TIMINGS:
+            self.metrics |= {name: value for name, value in self.timings._asdict().items() if value}
         if event.predict_time is not None:
             self.metrics["predict_time"] = event.predict_time
 
@@ -113,6 +120,8 @@ class Prediction:
         With `status` the record is shown as it stood in that earlier, unfinished state (a webhook that was held back
         by the throttle tells of the output, not of the end).
         """
+        if self._rendered is not None and status is None:
+            return self._rendered
         ended = status is None
         head = f'{{"id":"{self.id}",' + (
             f'"version":{_text(self.version)},' if self.version is not None else ""
@@ -126,11 +135,10 @@ class Prediction:
             f',"started_at":{timestamp(self.started_at)}'
             f',"completed_at":{timestamp(self.completed_at if ended else None)}}}'
         )
-        return b"".join((head.encode(), b'"input":', self.input, b',"output":', self.output(), tail.encode()))
-
-    def size(self) -> int:
-        """About how many bytes of memory its texts take."""
-        return len(self.input) + len(self._result or b"") + sum(map(len, self.chunks)) + len(self.logs)
+        body = b"".join((head.encode(), b'"input":', self.input, b',"output":', self.output(), tail.encode()))
+        if ended and self.status in TERMINAL:
+            self._rendered = body  # nothing changes any more; the client and the store get the same bytes
+        return body
 
     def summary(self) -> bytes:
         """The prediction in a list of predictions: without input, output and logs."""
@@ -143,7 +151,7 @@ class Prediction:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False) if value else "{}"
+    return _object(value) if value else "{}"
 
 
 _second: tuple[int, str] = (-1, "")

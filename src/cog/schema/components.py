@@ -7,9 +7,9 @@ import re
 from typing import Final, cast
 
 from cog.schema.task import Task
-from cog.signature.facts import JSON, Parameter, Result, Signature
+from cog.signature.facts import Parameter, Result, Signature
 from cog.signature.kinds import title
-from cog.signature.scalars import Schema, enumeration
+from cog.signature.scalars import JSON, Schema, enumeration
 
 # What OpenAPI allows as the name of a component; a Python name may hold more.
 _COMPONENT: Final = re.compile(r"[A-Za-z0-9._\-]+")

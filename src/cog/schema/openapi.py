@@ -6,9 +6,9 @@ from typing import Final, cast
 
 from cog.schema.components import components, reference
 from cog.schema.task import PREDICT, Task
-from cog.signature.facts import JSON, Signature
+from cog.signature.facts import Signature
 from cog.signature.kinds import title
-from cog.signature.scalars import Schema
+from cog.signature.scalars import JSON, Schema
 from cog.version import __version__
 
 # Why a request for a run is refused; the body names the reason.

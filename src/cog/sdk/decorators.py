@@ -27,7 +27,7 @@ def streaming(fn: Function | None = None) -> Function | Callable[[Function], Fun
 def concurrent(fn: Function, *, max: int = 1) -> Function: ...
 @overload
 def concurrent(fn: None = None, *, max: int = 1) -> Callable[[Function], Function]: ...
-def concurrent(fn: Function | None = None, *, max: int = 1) -> Function | Callable[[Function], Function]:  # noqa: A002
+def concurrent(fn: Function | None = None, *, max: int = 1) -> Function | Callable[[Function], Function]:
     """Let an `async def run()` serve up to `max` predictions at the same time: `@concurrent(max=8)`.
     Default: 1.
 

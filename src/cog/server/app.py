@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 from starlette.applications import Starlette
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.routing import Route
 
 from cog.errors import CogError
 from cog.server.create import Create
 from cog.server.routes import DocsPage, Routes
+from cog.server.wire import Receive, Scope, Send
 
 
-def make_app(create: Create, routes: Routes) -> Starlette:
-    """The application. A trailing slash is another address, which does not exist."""
-    one = "/predictions/{prediction_id:path}"
+class IdConvertor(PathConvertor):
+    """A path parameter that may hold slashes (which the rule for ids then refuses), but is never empty."""
+
+    regex = ".+"
+
+
+class Application:
+    """The whole application. `POST /predictions` answers its own errors, so it goes past Starlette's layers."""
+
+    def __init__(self, create: Create, routes: Routes) -> None:
+        self._create = create
+        self._rest = _routed(create, routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/predictions":
+            await self._create(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+
+def _routed(create: Create, routes: Routes) -> Starlette:
+    """Every route. A trailing slash is another address, which does not exist."""
+    register_url_convertor("id", IdConvertor())
+    one = "/predictions/{prediction_id:id}"
     app = Starlette(
         routes=[
             Route("/predictions", create, methods=["POST"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 import msgspec
@@ -65,7 +66,7 @@ class Create:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        wanted: str | None = scope["path_params"].get("prediction_id")
+        wanted: str | None = scope.get("path_params", {}).get("prediction_id")
         try:
             answer = await self._answer(scope, receive, wanted)
         except CogError as error:
@@ -98,9 +99,9 @@ class Create:
         running = self._service.find(prediction_id)
         if running is not None:
             return Answer(202, running.render())
-        kept = self._store.get(prediction_id) if idempotent else None
+        kept = self._store.get(prediction_id, time.time()) if idempotent else None
         if kept is not None and kept.status is Status.SUCCEEDED:
-            return Answer(200, kept.render())
+            return Answer(200, kept.body)
         return None
 
     def _request(self, scope: Scope, envelope: Envelope, prediction_id: str) -> PredictionRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -25,7 +26,7 @@ from cog.net.policy import UrlPolicy
 from cog.notify.webhooks import Webhooks
 from cog.prediction.record import Listener
 from cog.prediction.request import PredictionRequest
-from cog.server.app import make_app
+from cog.server.app import Application
 from cog.server.create import Create
 from cog.server.lifecycle import Lifecycle
 from cog.server.listener import Listener as HttpListener
@@ -106,7 +107,7 @@ class Server:
             ignore_sigterm=self._settings.await_explicit_shutdown, at_once=self._end_at_once
         )
         routes = Routes(self._service, self._store, lifecycle.shut_down)
-        listener = HttpListener(make_app(self._create, routes), sockets)
+        listener = HttpListener(Application(self._create, routes), sockets)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._client)
             lifecycle.watch_signals()
@@ -115,6 +116,7 @@ class Server:
             await listener.open()
             urls = list(dict.fromkeys(map(url_of, sockets)))
             log.info("listening on %s", " and ".join(urls), extra={"fields": {"urls": urls}})
+            gc.freeze()  # what is there now stays: the collector need not look at it again
             await lifecycle.ended()
             await self._service.drain(self._settings.drain_timeout, self._settings.cancel_grace)
             await self._webhooks.close(WEBHOOKS_TIMEOUT)

@@ -8,11 +8,11 @@ import time
 from email.utils import formatdate
 from typing import Final
 
-from starlette.applications import Starlette
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from cog.errors import SettingError
+from cog.server.app import Application
 from cog.server.connection import Connection
 
 _BACKLOG: Final = 2048
@@ -76,7 +76,7 @@ def url_of(sock: socket.socket) -> str:
 class Listener:
     """Accepts connections on sockets and answers them with an application."""
 
-    def __init__(self, app: Starlette, sockets: list[socket.socket]) -> None:
+    def __init__(self, app: Application, sockets: list[socket.socket]) -> None:
         self._sockets = sockets
         self._state = ServerState()
         self._config = Config(

@@ -7,7 +7,8 @@ import hashlib
 import os
 import platform
 import re
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -23,7 +24,7 @@ from cog.server.wire import error_answer, to_json
 from cog.service.health import HealthCheck
 from cog.service.service import Service
 from cog.signature.facts import Signature
-from cog.store.memory import MemoryStore
+from cog.store.memory import Kept, MemoryStore
 from cog.version import __version__
 
 # Predictions in one page of GET /predictions.
@@ -99,20 +100,20 @@ class Routes:
     async def get(self, request: Request) -> Response:
         """GET /predictions/{id}: the prediction as it stands."""
         prediction_id = request.path_params["prediction_id"]
-        prediction = self._service.find(prediction_id) or self._store.get(prediction_id)
-        if prediction is None:
+        running = self._service.find(prediction_id)
+        if running is not None:
+            return Response(running.render(), media_type="application/json")
+        kept = self._store.get(prediction_id, time.time())
+        if kept is None:
             raise NotFound(
                 "no prediction with this id is running or kept. Ended ones are kept for --keep seconds"
             )
-        return Response(prediction.render(), media_type="application/json")
+        return Response(kept.body, media_type="application/json")
 
     async def list(self, request: Request) -> Response:
         """GET /predictions: a page of what is running and kept, newest first."""
-        known = sorted(
-            (*self._service.active(), *self._store.newest_first()),
-            key=lambda prediction: prediction.created_at,
-            reverse=True,
-        )
+        known: list[Prediction | Kept] = [*self._service.active(), *self._store.newest_first(time.time())]
+        known.sort(key=lambda prediction: prediction.created_at, reverse=True)
         start = _position(known, request.query_params.get("cursor"))
         page = known[start : start + PAGE]
         older = known[start + PAGE].id if start + PAGE < len(known) else None
@@ -207,7 +208,7 @@ def _setup(setup: SetupReport) -> dict[str, object]:
     return shown
 
 
-def _position(known: list[Prediction], cursor: str | None) -> int:
+def _position(known: Sequence[Prediction | Kept], cursor: str | None) -> int:
     if cursor is None:
         return 0
     for index, prediction in enumerate(known):

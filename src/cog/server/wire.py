@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
@@ -25,6 +26,9 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 # What a client sends may be nested this deep, as in the reference.
 DEEPEST: Final = 127
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -61,7 +65,9 @@ _decode: Final = msgspec.json.Decoder(Envelope).decode
 def header(scope: Scope, name: bytes) -> str | None:
     """The value of a header; several of the same name are joined as RFC 9110, section 5.3, says."""
     found = [value for key, value in scope["headers"] if key == name]
-    return b", ".join(found).decode("latin-1") if found else None
+    if not found:
+        return None
+    return (found[0] if len(found) == 1 else b", ".join(found)).decode("latin-1")
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
@@ -121,6 +127,7 @@ def read_envelope(scope: Scope, body: bytes) -> Envelope:
         _explain(body)
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise _not_json(error) from error
+    _check_depth(body)
     if envelope.id is not None and not valid_id(envelope.id):
         raise InvalidRequest([Problem(("body", "id"), f"an id is {ID_RULE}")])
     events = envelope.webhook_events_filter
@@ -137,8 +144,20 @@ def _is_json(media_type: str) -> bool:
 
 
 def _not_json(error: Exception) -> RequestError:
-    why = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
-    return RequestError(f"the request body is not JSON: {why}")
+    if isinstance(error, RecursionError):
+        return RequestError(f"the request body is nested too deep: more than {DEEPEST} levels")
+    return RequestError(f"the request body is not JSON: {error}")
+
+
+def _check_depth(body: bytes) -> None:
+    """Refuse JSON that is nested too deep, by taking the innermost brackets away again and again."""
+    if body.count(b"[") + body.count(b"{") <= DEEPEST:
+        return
+    left = _STRING.sub(b"", body).translate(_BRACKETS, _NO_BRACKETS)
+    for _ in range(DEEPEST):
+        left = left.replace(b"[]", b"")
+    if left:
+        raise RequestError(f"the request body is nested too deep: more than {DEEPEST} levels")
 
 
 def _explain(body: bytes) -> NoReturn:
@@ -147,6 +166,7 @@ def _explain(body: bytes) -> NoReturn:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise _not_json(error) from error
+    _check_depth(body)
     if not isinstance(value, dict):
         raise InvalidRequest(
             [Problem(("body",), 'the request body must be a JSON object, for example {"input": {}}')]
@@ -222,6 +242,4 @@ def error_answer(error: CogError, prediction_id: str | None = None, *, close: bo
 
 def to_json(value: object) -> bytes:
     """`value` as JSON text; a lone surrogate, which has no UTF-8, is replaced."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "replace"
-    )
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -1,12 +1,13 @@
-"""The door for inputs: checked once, told apart into what the model gets, what clients may see, and the files that
-have to be fetched first.
+"""The door for inputs: checked once, told apart into what the model gets, what clients may see, and the files
+that have to be fetched first.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias, cast
 
 from cog.errors import InvalidRequest, Problem
@@ -58,12 +59,17 @@ class Door:
         Raises:
             InvalidRequest: with everything that is wrong.
         """
-        plain = self._validator.check(raw)
+        try:
+            plain = self._validator.check(raw)
+        except InvalidRequest as error:
+            raise InvalidRequest([*error.problems, *self._further(raw, error.problems)]) from None
         if plain and not self._leafy and len(raw) <= SHOWN:
             return Intake(raw, (), raw)
         values = {name: value for name, value in json.loads(raw).items() if name in self._parameters}
         public = _json(_shortened(self._masked(values)) if len(raw) > SHOWN else self._masked(values))
-        content, files = self._with_files(values)
+        content, files, problems = self._with_files(values)
+        if problems:
+            raise InvalidRequest(problems)
         return Intake(public, tuple(files), content)
 
     def _masked(self, values: dict[str, object]) -> dict[str, object]:
@@ -75,8 +81,19 @@ class Door:
     def _present(self, values: dict[str, object]) -> Iterable[Parameter]:
         return (parameter for parameter in self._leafy if parameter.name in values)
 
-    def _with_files(self, values: dict[str, object]) -> tuple[dict[str, object], list[InputFile]]:
-        """The values with an `InputFile` wherever a file has to be fetched, defaults of the model included."""
+    def _further(self, raw: bytes, found: Sequence[Problem]) -> list[Problem]:
+        """What is wrong with the data URLs of parameters that `found` says nothing of: all is told at once."""
+        wrong = {problem.loc[2] for problem in found if len(problem.loc) > 2}
+        if not wrong:
+            return []  # it is no object at all
+        values = {k: v for k, v in json.loads(raw).items() if k in self._parameters and k not in wrong}
+        return self._with_files(values)[2]
+
+    def _with_files(
+        self, values: dict[str, object]
+    ) -> tuple[dict[str, object], list[InputFile], list[Problem]]:
+        """The values with an `InputFile` wherever a file has to be fetched, defaults of the model included, and
+        what is wrong with the data URLs among them."""
         files: list[InputFile] = []
         problems: list[Problem] = []
         content = dict(values)
@@ -87,15 +104,11 @@ class Door:
                 value = parameter.default.value
             else:
                 continue
-            try:
-                content[parameter.name] = parameter.kind.map(
-                    value, lambda kind, leaf: _collected(kind, leaf, files)
-                )
-            except DataUrlError as error:
-                problems.append(Problem(("body", "input", parameter.name), str(error)))
-        if problems:
-            raise InvalidRequest(problems)
-        return content, files
+            wrong: dict[str, str] = {}
+            content[parameter.name] = parameter.kind.map(value, partial(_collected, files, wrong))
+            if wrong:
+                problems += _placed(wrong, value, ("body", "input", parameter.name))
+        return content, files, problems
 
 
 Leaf: TypeAlias = File | SecretText
@@ -105,17 +118,37 @@ def _mask(kind: Leaf, leaf: object) -> object:
     return MASK if isinstance(kind, SecretText) else leaf
 
 
-def _collected(kind: Leaf, leaf: object, files: list[InputFile]) -> object:
+def _collected(files: list[InputFile], wrong: dict[str, str], kind: Leaf, leaf: object) -> object:
+    """What takes the place of `leaf`; a file is noted in `files`, a data URL that is none in `wrong`."""
     if isinstance(kind, SecretText) or not isinstance(leaf, str):
         return leaf
     if is_data_url(leaf):
-        file = InputFile(parse(leaf))
+        try:
+            file = InputFile(parse(leaf))
+        except DataUrlError as error:
+            wrong[leaf] = str(error)
+            return leaf
     elif leaf[:8].lower().startswith(("http://", "https://")):
         file = InputFile(leaf)
     else:
         return leaf  # a local path: the validator has let it pass, or it is the model's own default
     files.append(file)
     return file
+
+
+def _placed(wrong: dict[str, str], value: object, at: tuple[str | int, ...]) -> Iterator[Problem]:
+    """The problems of the texts in `wrong`, wherever in `value` they stand."""
+    match value:
+        case str() if value in wrong:
+            yield Problem(at, wrong[value])
+        case list():
+            for index, item in enumerate(value):
+                yield from _placed(wrong, item, (*at, index))
+        case dict():
+            for name, item in value.items():
+                yield from _placed(wrong, item, (*at, name))
+        case _:
+            return
 
 
 def _shortened(value: object) -> object:

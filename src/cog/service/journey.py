@@ -125,7 +125,7 @@ class Journey:
                 await self._courier.bring(file, folder / f"input-{index}")
 
         try:
-            folder.mkdir(mode=0o700)
+            folder.mkdir(mode=0o700)  # noqa: ASYNC240  one system call on a local disk
             await _all([bring(index, file) for index, file in enumerate(self._intake.files)])
         except (PredictionError, OSError) as error:
             self._end_early(Status.FAILED, f"{type(error).__name__}: {error}")
@@ -181,6 +181,7 @@ class Journey:
     def take(self, event: Event) -> None:
         """The next event of the run. The slot is free again at `Done`, whatever still happens to its files."""
         if type(event) is Done:
+            self._run = None  # it holds this very method: without the circle both are gone at once
             self._give_back()
         if self._queue is not None:
             self._queue.append(event)

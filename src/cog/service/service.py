@@ -85,7 +85,9 @@ class Service:
             raise NotReady("the server is shutting down and takes no new predictions")
         standing = self.backend.standing
         if standing.state is not State.READY:
-            raise NotReady(_explain(standing), retry_after=None if standing.state is State.SETUP_FAILED else 1)
+            raise NotReady(
+                _explain(standing), retry_after=None if standing.state is State.SETUP_FAILED else 1
+            )
 
     def take(self, raw: bytes) -> Intake:
         """Check an input; the model must be ready.

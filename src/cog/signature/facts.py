@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from cog.signature.kinds import Kind
-
-JSON: TypeAlias = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
+from cog.signature.scalars import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +83,3 @@ class Signature:
     def yields(self) -> bool:
         """True for a model whose output is the list of what it yields."""
         return self.style in ("generator", "async generator")
-
-

@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple
 from cog.sdk.field import FieldInfo
 from cog.sdk.types import Path
 from cog.signature.annotations import innermost
-from cog.signature.facts import JSON, Default, Parameter
+from cog.signature.facts import Default, Parameter
 from cog.signature.kinds import Anything, Array, File, Integer, Kind, Nullable, Number, Text, Union
 from cog.signature.rules import check_parameter
+from cog.signature.scalars import JSON
 
 
 class Opaque(NamedTuple):

@@ -7,7 +7,8 @@ from typing import Final, cast
 
 from cog.errors import ProtocolError
 from cog.signature import kinds
-from cog.signature.facts import JSON, Default, Parameter, Result, Signature
+from cog.signature.facts import Default, Parameter, Result, Signature
+from cog.signature.scalars import JSON
 
 # The key that names the class of a written value; no field of ours is called so.
 _CLASS: Final = "is"

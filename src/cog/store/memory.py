@@ -2,67 +2,84 @@
 
 from __future__ import annotations
 
-import time
+import json
+from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
-from cog.prediction.events import Done, Event
+from cog.prediction.events import Done, Event, Status
 from cog.prediction.record import Prediction
 
 # From the contract: at most so many predictions and bytes, the oldest dropped first.
 MOST: Final = 10_000
 BYTES: Final = 256 * 1024 * 1024
-# What a kept prediction takes beside its texts (measured with tracemalloc: 1.4 KiB).
-_OVERHEAD: Final = 1500
+
+
+class Kept(NamedTuple):
+    """An ended prediction: `body` is what clients see of it, as JSON text."""
+
+    id: str
+    status: Status
+    created_at: float
+    ended_at: float
+    body: bytes
+
+    def summary(self) -> bytes:
+        """The prediction in a list of predictions: without input, output and logs."""
+        shown = json.loads(self.body)
+        for name in ("input", "output", "logs"):
+            del shown[name]
+        return json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class MemoryStore:
-    """The newest ended predictions. It is a listener of each: at its end the prediction is kept."""
+    """The newest ended predictions. It is a listener of each: at its end the prediction is kept.
+
+    Only its JSON text is kept: one object that the garbage collector does not look into. Ten thousand records of
+    many objects each made every full collection take 60 ms (measured; benchmarks/overhead.py showed it as p99).
+    """
 
     def __init__(self, keep: float, *, most: int = MOST, most_bytes: int = BYTES) -> None:
         """`keep` is in seconds; 0 keeps nothing."""
         self._keep = keep
         self._most = most
         self._most_bytes = most_bytes
-        self._kept: dict[str, tuple[Prediction, int]] = {}  # in the order in which they ended
+        # In the order in which they ended. Plain tuples of plain values are of no interest to the collector.
+        # (A dict that is emptied from its front looks at every gap there, each time; an OrderedDict does not.)
+        self._kept: OrderedDict[str, tuple[Status, float, float, bytes]] = OrderedDict()
         self._bytes = 0
 
     def notice(self, prediction: Prediction, event: Event) -> None:
-        """Keep a prediction that has ended."""
-        if type(event) is Done:
-            self.put(prediction)
-
-    def put(self, prediction: Prediction) -> None:
-        """Keep `prediction`; one of the same id that ended earlier is forgotten."""
-        if self._keep <= 0:
+        """Keep a prediction that has ended; one of the same id that ended earlier is forgotten."""
+        if type(event) is not Done or self._keep <= 0:
             return
         self._forget(prediction.id)
-        size = prediction.size() + _OVERHEAD
-        self._kept[prediction.id] = (prediction, size)
-        self._bytes += size
-        self._drop()
+        body = prediction.render()
+        self._kept[prediction.id] = (prediction.status, prediction.created_at, event.at, body)
+        self._bytes += len(body)
+        self._drop(event.at)
 
-    def get(self, prediction_id: str) -> Prediction | None:
-        """The kept prediction of this id."""
-        self._drop()
+    def get(self, prediction_id: str, now: float) -> Kept | None:
+        """The kept prediction of this id; `now` is in seconds since the epoch."""
+        self._drop(now)
         kept = self._kept.get(prediction_id)
-        return None if kept is None else kept[0]
+        return None if kept is None else Kept(prediction_id, *kept)
 
-    def newest_first(self) -> Iterator[Prediction]:
+    def newest_first(self, now: float) -> Iterator[Kept]:
         """All that are kept, the one that ended last first."""
-        self._drop()
-        return (prediction for prediction, _ in reversed(self._kept.values()))
+        self._drop(now)
+        return (Kept(prediction_id, *kept) for prediction_id, kept in reversed(self._kept.items()))
 
     def _forget(self, prediction_id: str) -> None:
         kept = self._kept.pop(prediction_id, None)
         if kept is not None:
-            self._bytes -= kept[1]
+            self._bytes -= len(kept[3])
 
-    def _drop(self) -> None:
-        horizon = time.time() - self._keep
+    def _drop(self, now: float) -> None:
+        horizon = now - self._keep
         while self._kept:
             oldest = next(iter(self._kept))
-            ended = self._kept[oldest][0].completed_at or 0.0
-            if len(self._kept) <= self._most and self._bytes <= self._most_bytes and ended >= horizon:
+            kept = self._kept[oldest]
+            if len(self._kept) <= self._most and self._bytes <= self._most_bytes and kept[2] >= horizon:
                 return
             self._forget(oldest)

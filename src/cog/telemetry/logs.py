@@ -38,7 +38,7 @@ _PLAIN: Final = re.compile(r"[\w.:/@+,\-]+")
 _text: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def configure(level: str, format: str, stream: TextIO | None) -> None:  # noqa: A002
+def configure(level: str, format: str, stream: TextIO | None) -> None:
     """Send the log of this process to `stream`, and what models print too. May be called again.
 
     `level` is debug, info, warning or error and holds for our own messages; libraries speak from warning on.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import cast
 
 from cog.sdk import scope
@@ -66,6 +66,8 @@ class AsyncEngine:
         call.open = False
         self._runs.end(call, ending, encoder.files if ending.payload is not None else [], started)
         del self._tasks[call.number]
+        if not self._tasks:
+            self._runs.channel.flush()  # nobody else will add to it: do not wait for the loop's next turn
 
     async def _invoke(self, call: Call, encoder: OutputEncoder, payload: bytes) -> bytes | None:
         arguments = self._model.arguments(payload)
@@ -76,7 +78,7 @@ class AsyncEngine:
         result = self._model.run(**arguments)
         if not self._model.signature.yields:
             return encoder.encode(await cast("Awaitable[object]", result))
-        await self._stream(call, encoder, cast("AsyncIterator[object]", result))
+        await self._stream(call, encoder, aiter(cast("AsyncIterable[object]", result)))
         return None
 
     async def _stream(self, call: Call, encoder: OutputEncoder, chunks: AsyncIterator[object]) -> None:

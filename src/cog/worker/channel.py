@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from cog.worker.frames import FrameReader, pack
+from cog.worker.frames import FrameReader
 from cog.worker.messages import Down, Up, read_down
 
 # Frames that wait for the end of the loop's turn are sent earlier when they are more than this.
@@ -48,7 +48,7 @@ class Channel:
 
     def send(self, message: Up) -> None:
         """Send one message, after all that were sent before it."""
-        data = pack(message.frame())
+        data = message.pack()
         with self._lock:
             self._pending.append(data)
             self._size += len(data)

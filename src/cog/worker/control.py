@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from cog.worker.calls import PAUSE
-from cog.worker.frames import FrameReader, pack
+from cog.worker.frames import FrameReader
 from cog.worker.messages import AskHealth, Cancel, Down, Healthy, Load, Start, TooLate, Up, read_down
 
 # Not a signal that libraries use: a real-time one on Linux, SIGUSR2 where there are none (macOS).
@@ -91,7 +91,7 @@ class Control(threading.Thread):
 
     def _send(self, message: Up) -> None:
         with self._lock:
-            self._sock.sendall(pack(message.frame()))
+            self._sock.sendall(message.pack())
 
 
 def end_group() -> None:

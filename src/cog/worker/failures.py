@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from typing import Final
 
@@ -16,7 +15,7 @@ def summary(error: BaseException) -> str:
     """`ValueError: bad thing`; a text over 64 KiB is cut."""
     try:
         text = str(error)
-    except Exception as broken:  # the model's own __str__: its failure is part of what is told
+    except Exception as broken:  # noqa: BLE001  the model's own __str__: its failure is part of what is told
         text = f"(its text cannot be had: {type(broken).__name__} in __str__)"
     if len(text) > _CUT:
         text = f"{text[:_CUT]}... ({len(text):,} characters in all)"
@@ -33,7 +32,7 @@ def model_traceback(error: BaseException) -> str:
             if hasattr(part, "_str") and len(part._str) > _CUT:
                 part._str = part._str[:_CUT] + "..."
         return "".join(shown.format())
-    except Exception as broken:  # a model's exception may break every rule; the summary is what is left
+    except Exception as broken:  # noqa: BLE001  a model's exception may break every rule; the summary is what is left
         return f"{summary(error)}\n(no traceback: {type(broken).__name__} while it was made)\n"
 
 
@@ -50,9 +49,3 @@ def _chain(shown: traceback.TracebackException) -> list[traceback.TracebackExcep
             found.append(part)
             waiting += [part.__cause__, part.__context__, *(getattr(part, "exceptions", None) or ())]
     return found
-
-
-def show(error: BaseException) -> None:
-    """Print the model's traceback to the captured stderr of the run at hand."""
-    sys.stderr.write(model_traceback(error))
-    sys.stderr.flush()

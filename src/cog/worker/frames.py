@@ -19,7 +19,7 @@ LENGTHS: Final = struct.Struct("!II")
 MAX_HEADER: Final = 64 * 1024 * 1024
 
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode
 
 
 class Frame(NamedTuple):
@@ -29,11 +29,14 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-def pack(frame: Frame) -> bytes:
-    """The bytes of one frame."""
-    header, payload = frame
-    head = _encode(header).encode("ascii")
-    return LENGTHS.pack(len(head), len(payload)) + head + payload
+def pack(header: bytes, payload: bytes = b"") -> bytes:
+    """The bytes of one frame; `header` is the text that `header_text` makes."""
+    return LENGTHS.pack(len(header), len(payload)) + header + payload
+
+
+def header_text(header: Header) -> bytes:
+    """A header as JSON text in ASCII."""
+    return _encode(header).encode("ascii")
 
 
 class FrameReader:
@@ -81,7 +84,7 @@ class FrameReader:
 
 def _header(text: bytes) -> Header:
     try:
-        header = _decode(text.decode("ascii"))
+        header, _ = _decode(text.decode("ascii"))
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"a frame header is not JSON: {error}") from error
     if not isinstance(header, dict) or not isinstance(header.get("kind"), str):

@@ -6,10 +6,10 @@ Down the data socket: `Load`, then `Start` for each run. Up: `Ready` or `Broken`
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias, cast
+from typing import Final, Literal, NamedTuple, TypeAlias, cast
 
 from cog.errors import ProtocolError
-from cog.worker.frames import Frame, Header
+from cog.worker.frames import Frame, Header, header_text, pack
 
 Source: TypeAlias = Literal["stdout", "stderr"]
 Ending: TypeAlias = Literal["succeeded", "failed", "canceled"]
@@ -22,9 +22,9 @@ class Load(NamedTuple):
     folder: str
     max_concurrency: int | None
 
-    def frame(self) -> Frame:
+    def pack(self) -> bytes:
         """The message as a frame."""
-        return Frame({"kind": "load", **self._asdict()}, b"")
+        return pack(header_text({"kind": "load", **self._asdict()}))
 
 
 class Start(NamedTuple):
@@ -35,12 +35,12 @@ class Start(NamedTuple):
     context: dict[str, str]
     payload: bytes
 
-    def frame(self) -> Frame:
+    def pack(self) -> bytes:
         """The message as a frame."""
         header: Header = {"kind": "start", "run": self.run, "folder": self.folder}
         if self.context:
             header["context"] = self.context
-        return Frame(header, self.payload)
+        return pack(header_text(header), self.payload)
 
 
 class Cancel(NamedTuple):
@@ -48,9 +48,9 @@ class Cancel(NamedTuple):
 
     run: int
 
-    def frame(self) -> Frame:
+    def pack(self) -> bytes:
         """The message as a frame."""
-        return Frame({"kind": "cancel", "run": self.run}, b"")
+        return pack(header_text({"kind": "cancel", "run": self.run}))
 
 
 class AskHealth(NamedTuple):
@@ -58,9 +58,9 @@ class AskHealth(NamedTuple):
 
     seq: int
 
-    def frame(self) -> Frame:
+    def pack(self) -> bytes:
         """The message as a frame."""
-        return Frame({"kind": "health", "seq": self.seq}, b"")
+        return pack(header_text({"kind": "health", "seq": self.seq}))
 
 
 class Ready(NamedTuple):
@@ -68,9 +68,9 @@ class Ready(NamedTuple):
 
     signature: dict[str, object]
 
-    def frame(self) -> Frame:
+    def pack(self) -> bytes:
         """The message as a frame."""
-        return Frame({"kind": "ready", "signature": self.signature}, b"")
+        return pack(header_text({"kind": "ready", "signature": self.signature}))
 
 
 class Broken(NamedTuple):
@@ -78,9 +78,9 @@ class Broken(NamedTuple):
 
     error: str
 
-    def frame(self) -> Frame:
+    def pack(self) -> bytes:
         """The message as a frame."""
-        return Frame({"kind": "broken", "error": self.error}, b"")
+        return pack(header_text({"kind": "broken", "error": self.error}))
 
 
 class Printed(NamedTuple):
@@ -90,9 +90,9 @@ class Printed(NamedTuple):
     source: Source
     text: bytes
 
-    def frame(self) -> Frame:
+    def pack(self) -> bytes:
         """The message as a frame."""
-        return Frame({"kind": "log", "run": self.run, "source": self.source}, self.text)
+        return pack(header_text({"kind": "log", "run": self.run, "source": self.source}), self.text)
 
 
 class PutOut(NamedTuple):
@@ -102,9 +102,9 @@ class PutOut(NamedTuple):
     files: list[list[str]]
     payload: bytes
 
-    def frame(self) -> Frame:
+    def pack(self) -> bytes:
         """The message as a frame."""
-        return Frame({"kind": "output", "run": self.run, "files": self.files}, self.payload)
+        return pack(header_text({"kind": "output", "run": self.run, "files": self.files}), self.payload)
 
 
 class Measured(NamedTuple):
@@ -115,9 +115,9 @@ class Measured(NamedTuple):
     value: object
     mode: str
 
-    def frame(self) -> Frame:
+    def pack(self) -> bytes:
         """The message as a frame."""
-        return Frame({"kind": "metric", **self._asdict()}, b"")
+        return pack(header_text({"kind": "metric", **self._asdict()}))
 
 
 class Ended(NamedTuple):
@@ -131,18 +131,19 @@ class Ended(NamedTuple):
     files: list[list[str]]
     canceled: bool
 
-    def frame(self) -> Frame:
-        """The message as a frame; what is empty is left out, for this is the hot path."""
-        header: Header = {"kind": "done", "run": self.run, "status": self.status, "time": self.seconds}
-        if self.error is not None:
-            header["error"] = self.error
-        if self.files:
-            header["files"] = self.files
-        if self.canceled:
-            header["canceled"] = True
-        if self.payload is None:
-            header["empty"] = True
-        return Frame(header, self.payload or b"")
+    def pack(self) -> bytes:
+        """The message as a frame. What a plain run says is written by hand: this is the hot path."""
+        if self.error is None and not self.files and not self.canceled and self.payload is not None:
+            head = b'{"kind":"done","run":%d,"status":"%s","time":%.9f}' % (
+                self.run,
+                self.status.encode(),
+                self.seconds,
+            )
+            return pack(head, self.payload)
+        header: Header = {"kind": "done", **self._asdict()}
+        header["time"] = header.pop("seconds")
+        header["payload"] = self.payload is not None
+        return pack(header_text(header), self.payload or b"")
 
 
 class TooLate(NamedTuple):
@@ -150,9 +151,9 @@ class TooLate(NamedTuple):
 
     run: int
 
-    def frame(self) -> Frame:
+    def pack(self) -> bytes:
         """The message as a frame."""
-        return Frame({"kind": "late", "run": self.run}, b"")
+        return pack(header_text({"kind": "late", "run": self.run}))
 
 
 class Healthy(NamedTuple):
@@ -162,10 +163,13 @@ class Healthy(NamedTuple):
     healthy: bool
     message: str | None
 
-    def frame(self) -> Frame:
+    def pack(self) -> bytes:
         """The message as a frame."""
-        return Frame({"kind": "healthy", **self._asdict()}, b"")
+        return pack(header_text({"kind": "healthy", **self._asdict()}))
 
+
+_STATUSES: Final = ("succeeded", "failed", "canceled")
+_NO_FILES: Final[list[list[str]]] = []
 
 Down: TypeAlias = Load | Start | Cancel | AskHealth
 Up: TypeAlias = Ready | Broken | Printed | PutOut | Measured | Ended | TooLate | Healthy
@@ -179,24 +183,9 @@ def read_up(frame: Frame) -> Up:
         ProtocolError: it is not in the protocol.
     """
     header, payload = frame
+    if header["kind"] == "done":
+        return _read_ended(header, payload)
     match header:
-        case {
-            "kind": "done",
-            "run": int(run),
-            "status": "succeeded" | "failed" | "canceled" as status,
-            "time": float(seconds),
-        }:
-            error = header.get("error")
-            body = None if header.get("empty") else payload
-            return Ended(
-                run,
-                status,
-                seconds,
-                body,
-                error if isinstance(error, str) else None,
-                _files(header),
-                header.get("canceled") is True,
-            )
         case {"kind": "log", "run": int() | None as run, "source": "stdout" | "stderr" as source}:
             return Printed(run, source, payload)
         case {"kind": "output", "run": int(run)}:
@@ -218,6 +207,23 @@ def read_up(frame: Frame) -> Up:
             return Broken(error)
         case _:
             raise ProtocolError(f"a worker sent {_shown(header)}")
+
+
+def _read_ended(header: Header, payload: bytes) -> Ended:
+    """An `Ended`, without pattern matching, which costs 2 us a time: this is the hot path."""
+    run, status, seconds = header.get("run"), header.get("status"), header.get("time")
+    if type(run) is not int or type(seconds) is not float or status not in _STATUSES:
+        raise ProtocolError(f"a worker sent {_shown(header)}")
+    error = header.get("error")
+    return Ended(
+        run,
+        status,
+        seconds,
+        payload if header.get("payload", True) else None,
+        error if isinstance(error, str) else None,
+        _files(header),
+        header.get("canceled") is True,
+    )
 
 
 def read_down(frame: Frame) -> Down:
@@ -246,7 +252,9 @@ def read_down(frame: Frame) -> Down:
 
 
 def _files(header: Header) -> list[list[str]]:
-    files = header.get("files", [])
+    files = header.get("files")
+    if files is None:
+        return _NO_FILES
     if not isinstance(files, list) or not all(isinstance(file, list) and len(file) == 3 for file in files):
         raise ProtocolError(f"a frame names files as {str(files)[:200]!r}")
     return files

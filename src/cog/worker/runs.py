@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from cog.sdk.scope import Scope
 from cog.worker import failures
@@ -37,9 +39,13 @@ class Runs:
         self.active: dict[int, Call] = {}
         self._newest = 0
         self._early: set[int] = set()
+        self._streams = sys.stdin, sys.stdout, sys.stderr  # as setup() left them
+        self._pid = os.getpid()
 
     def begin(self, order: Start) -> Call:
-        """A run begins."""
+        """A run begins. What an earlier one put in the place of `sys.stdout` is gone, so that this one's logs are not."""
+        if not self.active:
+            sys.stdin, sys.stdout, sys.stderr = self._streams
         number = order.run
         call = Call(number, order.folder)
         with self.lock:
@@ -81,14 +87,26 @@ class Runs:
     def end(self, call: Call, ending: Ending, files: list[list[str]], started: float) -> None:
         """Send the last prints of a run and its `done`."""
         seconds = time.perf_counter() - started
+        if os.getpid() != self._pid:
+            self._leave(ending.error)
         error: str | None = None
         status: Status = "canceled" if call.delivered else "succeeded"
         if ending.error is not None and not call.delivered:
             status = "failed"
             error = utf8(failures.summary(ending.error)).decode()
-            failures.show(ending.error)
+            self.capture.write("stderr", failures.model_traceback(ending.error))
         self.capture.end(call)
         with self.lock:
             del self.active[call.number]
             call.closed = True
         self.channel.send(Ended(call.number, status, seconds, ending.payload, error, files, call.canceling))
+
+    def _leave(self, error: BaseException | None) -> NoReturn:
+        """End a child that the model forked and that came back here, as a Python program of its own would end."""
+        code = 0 if error is None else 1
+        if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+            code = error.code or 0
+        elif error is not None:
+            self.capture.write("stderr", failures.model_traceback(error))
+        self.capture.fflush()
+        os._exit(code & 0xFF)

@@ -10,8 +10,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator
+from types import FrameType
+from typing import TypeVar, cast
 
 from cog.sdk.exceptions import CancelationException
 from cog.sdk.scope import set_process_scope
@@ -62,10 +63,10 @@ class SyncEngine:
         result = _inside(call, lambda: self._model.run(**arguments))
         if not self._model.signature.yields:
             return encoder.encode(result)
-        assert isinstance(result, Iterator)
+        chunks = _inside(call, lambda: iter(cast("Iterable[object]", result)))
         while True:
             try:
-                chunk = _inside(call, _step(call, result))
+                chunk = _inside(call, _step(call, chunks))
             except StopIteration:
                 return None
             self._runs.put_out(call, encoder, chunk)
