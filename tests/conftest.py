@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.serving import Server, serving, write_model
 
 Serve = Callable[..., Server]
@@ -20,7 +21,11 @@ def _serve_in(root: Path) -> Iterator[Serve]:
 
         def serve(source: str | Path, *flags: str, config: str | None = None, **more: Any) -> Server:
             """A server for the model whose run.py is `source` (or whose folder it is); ended after the test."""
-            folder = source if isinstance(source, Path) else write_model(root / f"model{next(numbers)}", source, config)
+            folder = (
+                source
+                if isinstance(source, Path)
+                else write_model(root / f"model{next(numbers)}", source, config)
+            )
             if "--threads" not in flags:
                 flags = ("--threads", "1", *flags)
             return stack.enter_context(serving(folder, *flags, **more))

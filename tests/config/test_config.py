@@ -1,6 +1,5 @@
 """cog.yaml: every key, every rule, every kind of damage."""
 
-# ruff: noqa: E501 - a table is read line by line
 from __future__ import annotations
 
 import os

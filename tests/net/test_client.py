@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -164,6 +165,31 @@ def test_post_counts_as_answered_once_the_status_is_there() -> None:
             assert await client.post(url, b"x", {}, 5) == 200
 
     asyncio.run(main())
+
+
+def test_a_connection_that_breaks_while_sending_shows_no_query() -> None:
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(1000):
+            yield bytes(65536)
+
+    async def run() -> str:
+        server = await asyncio.start_server(reset, "127.0.0.1", 0)
+        async with server, Client() as client:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x?sig=s3cret"
+            with pytest.raises(NetError) as caught:
+                async with client.request(Request("PUT", url, body=pieces())):
+                    pass
+            assert caught.value.retryable
+            return str(caught.value)
+
+    said = asyncio.run(run())
+    assert said in ("the connection broke (Connection reset by peer)", "the connection broke (Broken pipe)")
 
 
 @pytest.mark.parametrize(

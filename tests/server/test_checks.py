@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from support.serving import Response, Server
 from support.steps import body, fresh, let_go, model
 
@@ -147,7 +148,9 @@ def test_other_accepts_get_json(server: Server, accept: str) -> None:
 
 @pytest.mark.parametrize("wrong", [BAD_INPUT, {"webhook": "not a url"}])
 def test_422_comes_before_409(server: Server, busy: str, wrong: dict[str, Any]) -> None:
-    refused(server.call("POST", "/predictions", wrong), 422, next(iter(wrong)) if "webhook" in wrong else "code")
+    refused(
+        server.call("POST", "/predictions", wrong), 422, next(iter(wrong)) if "webhook" in wrong else "code"
+    )
 
 
 def test_409_is_the_last(server: Server, busy: str) -> None:
@@ -196,7 +199,8 @@ def test_bodies_that_are_read_as_json(server: Server, media_type: str | None) ->
 
 
 @pytest.mark.parametrize(
-    "media_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "text/json", "", "json"]
+    "media_type",
+    ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "text/json", "", "json"],
 )
 def test_other_types_are_415(server: Server, media_type: str) -> None:
     refused(post(server, b"{}", {"content-type": media_type}), 415, "application/json")
@@ -243,7 +247,7 @@ def test_a_body_nested_as_deep_as_it_may_be_is_read(server: Server) -> None:
 
 def test_brackets_in_a_text_are_no_depth(server: Server) -> None:
     text = '"[{\\' * 300
-    answer = server.predict(body("return $text", text=text))
+    answer = server.predict(body("return $value", value=text))
     assert (answer.status, answer.json()["output"]) == (200, text)
 
 

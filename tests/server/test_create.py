@@ -11,12 +11,24 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+
 from support.serving import Response, Server
 from support.steps import body, fresh, let_go, model
 
 BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 ASYNC = {"prefer": "respond-async"}
-KEYS = ["id", "input", "output", "logs", "error", "status", "metrics", "created_at", "started_at", "completed_at"]
+KEYS = [
+    "id",
+    "input",
+    "output",
+    "logs",
+    "error",
+    "status",
+    "metrics",
+    "created_at",
+    "started_at",
+    "completed_at",
+]
 
 FILES = """
     from cog import BaseRunner, Path, Secret
@@ -161,14 +173,14 @@ def test_sync_runs_always_have_the_main_thread(server: Server) -> None:
 # Ids
 
 
-def test_ids_made_by_the_server_are_uuid7_and_sort_by_time(server: Server) -> None:
+def test_ids_made_by_the_server_are_uuid7_and_hold_their_time(server: Server) -> None:
     made = []
     for _ in range(5):
         shown = server.predict().json()
         assert abs(time_of(shown["id"]) - moment(shown["created_at"])) < 0.05
         made.append(shown["id"])
     assert len(set(made)) == 5
-    assert sorted(made, key=time_of) == sorted(made) == made
+    assert sorted(made, key=time_of) == made
 
 
 @pytest.mark.parametrize("good", ["a", "A-Za-z0-9._~:@=+,-", "...", "x" * 256])
@@ -213,7 +225,9 @@ def test_the_id_of_a_running_prediction_attaches_to_it(server: Server, method: s
     server.wait_file(gate)
     path = f"/predictions/{name}" if method == "PUT" else "/predictions"
     for headers in ({}, ASYNC):
-        answer = server.call(method, path, {"id": name, "input": {"code": "return 'second'"}}, headers=headers)
+        answer = server.call(
+            method, path, {"id": name, "input": {"code": "return 'second'"}}, headers=headers
+        )
         shown = answer.json()
         assert answer.status == 202
         assert (shown["id"], shown["status"], shown["input"]) == (name, "processing", first)

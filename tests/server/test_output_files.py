@@ -63,7 +63,7 @@ MODEL = """
         return file
     def kinds(): return [write("k/" + kind) for kind in KINDS]
     def slow_first(): return [write("slow.txt", b"slow"), write("fast.txt", b"fast"), "str"]
-    def equal(): return [write("1/same.txt", b"one"), write("2/same.txt", b"two"), write("same-2.txt", b"three")]
+    def equal(): return [write("1/same.txt", b"1"), write("2/same.txt", b"2"), write("same-2.txt", b"3")]
     def odd(): return [write("a #1? b%c.txt", b"odd"), write("é.png", b"e")]
     def located(): return [write("relative.txt"), write("absolute.txt"), write("moved.txt", b"moved")]
     def refused(): return [write("fine.txt"), write("refused.txt")]
@@ -94,12 +94,13 @@ STREAM = """
 """
 
 TYPES = {
-    "a.png": "image/png", "a.jpg": "image/jpeg", "a.JPG": "image/jpeg", "a.webp": "image/webp", "a.gif": "image/gif",
-    "a.avif": "image/avif", "a.svg": "image/svg+xml", "a.txt": "text/plain", "a.json": "application/json",
-    "a.mp4": "video/mp4", "a.wav": "audio/wav", "a.mp3": "audio/mpeg", "a.m4a": "audio/m4a", "a.ogg": "audio/ogg",
-    "a.flac": "audio/flac", "a.csv": "text/csv", "a.pdf": "application/pdf", "a.zip": "application/zip",
-    "a.tar.gz": "application/gzip", "a.tar": "application/x-tar", "a.html": "text/html", "a.md": "text/markdown",
-    "a.py": "text/plain", "a.glb": "model/gltf-binary", "a.xyz123": "application/octet-stream",
+    "a.png": "image/png", "a.jpg": "image/jpeg", "a.JPG": "image/jpeg", "a.webp": "image/webp",
+    "a.gif": "image/gif", "a.avif": "image/avif", "a.svg": "image/svg+xml", "a.txt": "text/plain",
+    "a.json": "application/json", "a.mp4": "video/mp4", "a.wav": "audio/wav", "a.mp3": "audio/mpeg",
+    "a.m4a": "audio/m4a", "a.ogg": "audio/ogg", "a.flac": "audio/flac", "a.csv": "text/csv",
+    "a.pdf": "application/pdf", "a.zip": "application/zip", "a.tar.gz": "application/gzip",
+    "a.tar": "application/x-tar", "a.html": "text/html", "a.md": "text/markdown", "a.py": "text/plain",
+    "a.glb": "model/gltf-binary", "a.xyz123": "application/octet-stream",
     "noext": "application/octet-stream",
 }  # fmt: skip
 
@@ -302,7 +303,7 @@ def test_equal_names_do_not_overwrite_each_other(
     urls = succeeded(server, "equal")
     bodies = {receiver.url + upload.path: upload.body for upload in got}
     assert len(set(urls)) == 3
-    assert [bodies[url] for url in urls] == [b"one", b"two", b"three"]
+    assert [bodies[url] for url in urls] == [b"1", b"2", b"3"]
 
 
 def test_names_are_escaped(server: Server, receiver: Receiver, got: list[Incoming]) -> None:
@@ -366,7 +367,7 @@ def test_the_model_is_free_while_files_are_uploaded(
     server: Server, bucket: tuple[Bucket, Receiver], got: list[Incoming]
 ) -> None:
     held = server.start_async({"case": "held"})
-    bucket[1].wait_until(lambda all: any(upload.path == "/up/held.txt" for upload in all))
+    bucket[1].wait_until(lambda came: any(upload.path == "/up/held.txt" for upload in came))
     assert server.health()["status"] == "READY"
     assert succeeded(server, "quick") == "quick"
     assert server.get(f"/predictions/{held}").json()["status"] == "processing"
@@ -374,6 +375,26 @@ def test_the_model_is_free_while_files_are_uploaded(
     prediction = server.wait_for(held)
     assert prediction["output"] == f"{bucket[1].url}/up/held.txt"
     assert prediction["metrics"]["upload_time"] > prediction["metrics"]["predict_time"]
+
+
+def test_an_upload_can_be_cancelled(serve: Callable[..., Server], tmp_path: Path) -> None:
+    gate = Gate()
+
+    def answer(_: Incoming) -> Reply:
+        gate.wait()
+        return Reply()
+
+    with receiving(answer) as receiver:
+        server = serve(source(), "--upload-url", receiver.url, env={"TMPDIR": str(tmp_path)})
+        started = server.start_async({"case": "path"})
+        receiver.wait_for(1)
+        assert server.call("POST", f"/predictions/{started}/cancel").status == 200
+        prediction = server.wait_for(started, timeout=5)
+        gate.open()
+        assert prediction["status"] == "canceled"
+        assert prediction["output"] is None
+        (own,) = (name for name in os.listdir(tmp_path) if name.startswith("cog-run-"))
+        until(lambda: os.listdir(tmp_path / own), lambda names: names == ["sdk"])
 
 
 def test_nothing_of_the_upload_urls_query_is_shown(server: Server, got: list[Incoming]) -> None:

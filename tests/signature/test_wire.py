@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from cog.errors import ProtocolError
 from cog.signature.facts import Default, Parameter, Result, Signature
-from cog.signature.scalars import JSON
 from cog.signature.kinds import (
     Anything,
     Array,
@@ -30,6 +29,7 @@ from cog.signature.kinds import (
     Text,
     Union,
 )
+from cog.signature.scalars import JSON
 from cog.signature.wire import dump, load
 
 NAMES = st.text(min_size=1, max_size=8)

@@ -36,21 +36,21 @@ def mark(name, text=""):
 SYNC = (
     "from typing import Any\nfrom cog import BaseRunner\n"
     + WAITING
-    + '''
+    + """
 
 class Runner(BaseRunner):
     def run(self, code: str, d: dict = None) -> Any:
         names = {**globals(), "self": self, "d": d}
         exec(code, names)
         return names.get("out")
-'''
+"""
 )
 
 # The same with code that may await and that returns its output; 8 at once.
 ASYNC = (
     "import textwrap\nfrom typing import Any\nfrom cog import BaseRunner, concurrent\n"
     + WAITING
-    + '''
+    + """
 
 class Runner(BaseRunner):
     @concurrent(max=8)
@@ -58,5 +58,5 @@ class Runner(BaseRunner):
         names = {**globals(), "self": self, "d": d}
         exec("async def act():\\n" + textwrap.indent(textwrap.dedent(code), "    "), names)
         return await names["act"]()
-'''
+"""
 )

@@ -120,7 +120,7 @@ def receiving(answer: Answer = well) -> Iterator[Receiver]:
 
         do_GET = do_POST = do_PUT = take
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: Any) -> None:
             """Nothing: `got` tells it all."""
 
     with _Http(("127.0.0.1", 0), Handler) as http:

@@ -111,12 +111,12 @@ class Server:
     def get(self, path: str, **more: Any) -> Response:
         return self.call("GET", path, **more)
 
-    def predict(self, input: Any = None, **more: Any) -> Response:  # noqa: A002
+    def predict(self, input: Any = None, **more: Any) -> Response:
         """POST /predictions with this input; `more` may hold `headers` and further fields of the body in `fields`."""
         fields = more.pop("fields", {})
         return self.call("POST", "/predictions", {"input": {} if input is None else input, **fields}, **more)
 
-    def start_async(self, input: Any = None, **fields: Any) -> str:  # noqa: A002
+    def start_async(self, input: Any = None, **fields: Any) -> str:
         """Start a prediction with Prefer: respond-async; gives its id."""
         answer = self.predict(input, fields=fields, headers={"prefer": "respond-async"})
         assert answer.status == 202, answer
@@ -184,7 +184,14 @@ def write_model(folder: Path, source: str, config: str | None = None) -> Path:
     return folder
 
 
-CLEARED = ("PORT", "LOG_FORMAT", "COG_LOG_LEVEL", "COG_PREDICT_TYPE_STUB", "COG_MAX_CONCURRENCY", "COG_SETUP_TIMEOUT")
+CLEARED = (
+    "PORT",
+    "LOG_FORMAT",
+    "COG_LOG_LEVEL",
+    "COG_PREDICT_TYPE_STUB",
+    "COG_MAX_CONCURRENCY",
+    "COG_SETUP_TIMEOUT",
+)
 
 
 @contextlib.contextmanager

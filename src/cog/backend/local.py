@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from cog.backend import growth
+from cog.backend.owner import Fate, Spec
 from cog.backend.protocol import Order, Run, SetupReport, Sink, Standing, State, Watcher
-from cog.backend.worker import Fate, Spec, Worker
+from cog.backend.worker import Worker
 from cog.errors import NotReady, WorkerDied
 from cog.prediction.events import Source
 from cog.prediction.logs import LogText

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import os
+import select
 from collections.abc import Callable
 from typing import Final
 
@@ -59,3 +60,35 @@ class PipeReader:
         if self._loop is not None:
             self._loop.remove_reader(self._fd)
             self._loop = None
+
+
+class Pipes:
+    """Both pipes of a worker."""
+
+    def __init__(self, stdout: int, stderr: int, take: Callable[[str, Source], None]) -> None:
+        self._readers = {
+            stdout: PipeReader(stdout, "stdout", take),
+            stderr: PipeReader(stderr, "stderr", take),
+        }
+        self._look = select.poll()
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read whenever there is something."""
+        for fd, reader in self._readers.items():
+            reader.start(loop)
+            self._look.register(fd, select.POLLIN)
+
+    def drain(self) -> None:
+        """Read what is there now. One look at both costs less than two reads that find nothing."""
+        for fd, _ in self._look.poll(0):
+            self._readers[fd].drain()
+
+    def cut(self) -> None:
+        """The text so far is complete."""
+        for reader in self._readers.values():
+            reader.cut()
+
+    def stop(self) -> None:
+        """Read no more."""
+        for reader in self._readers.values():
+            reader.stop()

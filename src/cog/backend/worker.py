@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import select
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, cast
 
 from cog.backend.link import Link
-from cog.backend.pipes import PipeReader
+from cog.backend.owner import Fate, Owner, Spec
+from cog.backend.pipes import Pipes
 from cog.backend.process import Process
 from cog.backend.protocol import Order, Sink
 from cog.errors import ProtocolError
@@ -37,47 +35,6 @@ from cog.worker.messages import (
 _HEALTH_TIMEOUT: Final = 5.0  # seconds; from the contract
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What is run, and how. `command` starts a worker; times are in seconds."""
-
-    command: tuple[str, ...]
-    reference: str
-    folder: str
-    environment: Mapping[str, str]
-    max_concurrency: int | None = None
-    cancel_grace: float = 10.0
-
-
-class Fate(NamedTuple):
-    """How a worker ended: `cause` in plain words; `expected` when it was ended on purpose."""
-
-    cause: str
-    expected: bool
-
-
-class Owner(Protocol):
-    """Who is told of a worker. Must return at once and must not raise."""
-
-    def worker_ready(self, worker: Worker) -> None:
-        """Its setup is done."""
-
-    def worker_broken(self, worker: Worker, cause: str) -> None:
-        """Its setup failed; it is about to end."""
-
-    def worker_ended(self, worker: Worker, fate: Fate) -> None:
-        """Its process is gone."""
-
-    def worker_served(self, worker: Worker) -> None:
-        """A run ended, and the worker itself said how."""
-
-    def worker_changed(self, worker: Worker) -> None:
-        """It has another number of free slots; a run ended normally or not."""
-
-    def worker_printed(self, worker: Worker, text: str, source: Source) -> None:
-        """Text that belongs to no run."""
-
-
 class WorkerRun:
     """A run on a worker: `Run` of the backend's protocol."""
 
@@ -99,7 +56,7 @@ class WorkerRun:
 class Worker:
     """One worker process. It takes `slots` runs at once when it is ready, and none while a cancel is unanswered."""
 
-    def __init__(self, index: int, spec: Spec, owner: Owner) -> None:
+    def __init__(self, index: int, spec: Spec, owner: Owner[Worker]) -> None:
         self.index = index
         self.spec = spec
         self.signature: Signature | None = None
@@ -126,14 +83,8 @@ class Worker:
         self._process = process = Process(self.spec.command, self.spec.folder, self.spec.environment)
         self._data = Link(process.data, loop, self._take, self._distrust)
         self._control = Link(process.control, loop, self._take, self._distrust)
-        self._pipes = {
-            process.stdout: PipeReader(process.stdout, "stdout", self._take_text),
-            process.stderr: PipeReader(process.stderr, "stderr", self._take_text),
-        }
-        self._look = select.poll()
-        for fd, pipe in self._pipes.items():
-            pipe.start(loop)
-            self._look.register(fd, select.POLLIN)
+        self._pipes = Pipes(process.stdout, process.stderr, self._take_text)
+        self._pipes.start(loop)
         process.when_ended(loop, self._on_end)
         self._data.send(Load(self.spec.reference, self.spec.folder, self.spec.max_concurrency))
 
@@ -314,12 +265,10 @@ class Worker:
             self._owner.worker_printed(self, text, source)
 
     def _drain_pipes(self) -> None:
-        """Read what is in the pipes now. One look at both costs less than two reads that find nothing."""
-        for fd, _ in self._look.poll(0):
-            self._pipes[fd].drain()
+        """Read what is in the pipes now; the text of a last run is complete with that."""
+        self._pipes.drain()
         if len(self._runs) <= 1:
-            for pipe in self._pipes.values():
-                pipe.cut()
+            self._pipes.cut()
 
     def _on_end(self) -> None:
         assert self._process is not None
@@ -339,8 +288,7 @@ class Worker:
                 answer.set_result((False, cause))
         for link in (self._data, self._control):
             link.close()
-        for pipe in self._pipes.values():
-            pipe.stop()
+        self._pipes.stop()
         self._process.close()
         self.slots = 0
         self.ended.set()

@@ -6,6 +6,7 @@ Importing it takes 0.2 s, so this module is imported when the first request is m
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Mapping
 from typing import Final
@@ -137,7 +138,13 @@ def explain(error: BaseException) -> NetError:
         case aiohttp.ClientResponseError():
             return NetError("the answer is not valid HTTP")
         case _:
-            return NetError(f"the connection broke ({_reason(error)})")
+            return NetError(f"the connection broke ({_plain(error)})")
+
+
+def _plain(error: BaseException) -> str:
+    """The system's words for `error`. Those of aiohttp may quote the whole URL, whose query is often secret."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number is not None else type(error).__name__
 
 
 def _unconnected(error: aiohttp.ClientConnectorError) -> NetError:

@@ -72,7 +72,7 @@ _chance: Final = _Chance()
 
 
 def new_id() -> str:
-    """A new id: a UUIDv7 (RFC 9562, section 5.7) as 26 characters of lower-case base32, so that ids sort by time."""
+    """A new id: a UUIDv7 (RFC 9562, section 5.7) as 26 characters of lower-case base32: it holds its time."""
     stamp = time.time_ns() // 1_000_000
     chance = int.from_bytes(_chance.read(10), "big")
     number = (stamp << 80) | (0x7 << 76) | ((chance >> 68) << 64) | (0b10 << 62) | (chance & (2**62 - 1))

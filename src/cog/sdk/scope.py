@@ -14,6 +14,8 @@ Report: TypeAlias = Callable[[str, object, str], None]
 # From the contract: names as long and as deep as this, and these ways to combine a value with the one before.
 LONGEST: Final = 128
 DEEPEST: Final = 4
+# Levels of lists and dicts in one value: every Python, in the worker and in the server, reads and writes as many.
+NESTED: Final = 300
 _SEGMENT: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*")
 _MODES: Final = {"replace": "replace", "incr": "increment", "increment": "increment", "append": "append"}
 _TYPES: Final = (bool, int, float, str, list, dict)  # bool first: it is an int too
@@ -198,9 +200,17 @@ def _plain(name: str, value: object) -> tuple[type, object]:
 
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        return kind, json.loads(_SURROGATE.sub("\ufffd", text))
+        plain = json.loads(_SURROGATE.sub("\ufffd", text))
+        if _deeper(plain, NESTED):
+            raise RecursionError
+        return kind, plain
     except RecursionError:
         raise ValueError(f"metric {name!r} is nested too deeply: record a flatter value.") from None
     except (TypeError, ValueError) as error:
         message = f"metric {name!r} cannot be turned into JSON: {error}."
         raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from None
+
+
+def _deeper(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_deeper(item, levels - 1) for item in inner)

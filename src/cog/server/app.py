@@ -49,7 +49,7 @@ def _routed(create: Create, routes: Routes) -> Starlette:
             Route("/ready", routes.ready, methods=["GET"]),
             Route("/live", routes.live, methods=["GET"]),
             Route("/openapi.json", routes.openapi, methods=["GET"]),
-            Route("/docs", DocsPage(), methods=["GET"]),
+            Route("/docs", DocsPage().show, methods=["GET"]),
             Route("/shutdown", routes.shut_down, methods=["POST"]),
         ],
         exception_handlers={404: routes.not_found, 405: routes.wrong_method, CogError: routes.failed},

@@ -16,7 +16,7 @@ from typing import Final
 from cog import settings as options
 from cog.backend import bundle
 from cog.backend.local import LocalBackend, Pool
-from cog.backend.worker import Spec
+from cog.backend.owner import Spec
 from cog.errors import CogError
 from cog.files.fetch import Fetcher
 from cog.files.folders import RuntimeFolder

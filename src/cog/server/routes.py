@@ -161,7 +161,7 @@ class DocsPage:
     def __init__(self) -> None:
         self._page: tuple[str, str] | None = None
 
-    async def __call__(self, request: Request) -> Response:
+    async def show(self, request: Request) -> Response:
         """Answer with the page; it is read when it is first asked for."""
         if self._page is None:
             page = Path(__file__).with_name("docs.html").read_text(encoding="utf-8")

@@ -171,10 +171,11 @@ def _explain(body: bytes) -> NoReturn:
         raise InvalidRequest(
             [Problem(("body",), 'the request body must be a JSON object, for example {"input": {}}')]
         )
-    problems = []
-    for name in ("id", "webhook"):
-        if not isinstance(value.get(name), str | None):
-            problems.append(Problem(("body", name), "must be a string or null"))
+    problems = [
+        Problem(("body", name), "must be a string or null")
+        for name in ("id", "webhook")
+        if not isinstance(value.get(name), str | None)
+    ]
     if isinstance(value.get("id"), str) and not valid_id(value["id"]):
         problems.append(Problem(("body", "id"), f"an id is {ID_RULE}"))
     context = value.get("context", {})

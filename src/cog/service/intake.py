@@ -82,7 +82,7 @@ class Door:
         return (parameter for parameter in self._leafy if parameter.name in values)
 
     def _further(self, raw: bytes, found: Sequence[Problem]) -> list[Problem]:
-        """What is wrong with the data URLs of parameters that `found` says nothing of: all is told at once."""
+        """What is wrong with the data URLs of parameters that `found` says nothing of."""
         wrong = {problem.loc[2] for problem in found if len(problem.loc) > 2}
         if not wrong:
             return []  # it is no object at all
@@ -92,8 +92,8 @@ class Door:
     def _with_files(
         self, values: dict[str, object]
     ) -> tuple[dict[str, object], list[InputFile], list[Problem]]:
-        """The values with an `InputFile` wherever a file has to be fetched, defaults of the model included, and
-        what is wrong with the data URLs among them."""
+        """The values with an `InputFile` wherever a file has to be fetched, defaults of the model included; the
+        files; and what is wrong with the data URLs among them."""
         files: list[InputFile] = []
         problems: list[Problem] = []
         content = dict(values)

@@ -32,6 +32,7 @@ def encode(value: object, secure: Secure) -> bytes:
         Exception: whatever the model's own code raises while it is asked (a generator, a `model_dump()`).
     """
     walk = _Walk(secure)
+    text: str | None = None
     try:
         text = _dumps(value, walk.default)
     except RecursionError:
@@ -39,6 +40,7 @@ def encode(value: object, secure: Secure) -> bytes:
     except (TypeError, ValueError, OverflowError) as error:
         if error is walk.failure:
             raise
+    if text is None:
         # Either something is wrong, and only the slow walk knows where, or a key of a dict has to be
         # converted.
         text = _dumps(_explained(value, walk), None)

@@ -6,7 +6,8 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
-from typing import cast
+from contextvars import Context
+from typing import Any, cast
 
 from cog.sdk import scope
 from cog.worker import calls
@@ -35,6 +36,8 @@ class AsyncEngine:
         channel = self._runs.channel
         channel.defer(lambda: self._loop.call_soon(channel.flush))
         self._loop.add_reader(channel.fileno(), self._receive)
+        if self._loop.get_exception_handler() is None:
+            self._loop.set_exception_handler(_tell_at_home)
         while not self._ended:
             try:
                 self._loop.run_forever()
@@ -56,6 +59,7 @@ class AsyncEngine:
 
     async def _run(self, call: Call, order: Start) -> None:
         calls.enter(call)
+        call.guarded += 1  # a cancel comes through the task, never out of a print
         scope.active.set(self._runs.scope(call, order))
         encoder = OutputEncoder(call.folder)
         started = time.perf_counter()
@@ -153,3 +157,12 @@ async def _breathe(chunks: AsyncIterator[object]) -> Callable[[], Awaitable[obje
         generator = chunks
         return lambda: generator.athrow(asyncio.CancelledError())
     return chunks.__anext__
+
+
+def _tell_at_home(loop: asyncio.AbstractEventLoop, facts: dict[str, Any]) -> None:
+    """Log the exception of a task that nobody waited for. This is called when the task is thrown away, often in the
+    middle of another run, whose logs it must not get into: it is logged in the task's own context, or in none.
+    """
+    task = facts.get("task") or facts.get("future")
+    own = getattr(task, "get_context", Context)  # tasks have it from Python 3.12 on
+    own().copy().run(loop.default_exception_handler, facts)

@@ -49,8 +49,7 @@ class Control(threading.Thread):
         try:
             self._serve()
         except OSError:
-            os.write(2, b"cog: the control channel of this worker was closed from inside, so it ends. Model code that closes "
-                        b"descriptors it did not open (os.closerange, os.close) does this.\n")  # fmt: skip
+            tell_closed()
         end_group()
 
     def _serve(self) -> None:
@@ -92,6 +91,15 @@ class Control(threading.Thread):
     def _send(self, message: Up) -> None:
         with self._lock:
             self._sock.sendall(message.pack())
+
+
+def tell_closed() -> None:
+    """Say why this process ends, on the descriptor that the server reads."""
+    try:
+        os.write(2, b"cog: the channel of this worker was closed from inside, so it ends. Model code that closes descriptors "
+                    b"it did not open (os.closerange, os.close) does this.\n")  # fmt: skip
+    except OSError:
+        return  # that one was closed too: nobody can be told
 
 
 def end_group() -> None:

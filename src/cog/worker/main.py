@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import faulthandler
+import fcntl
 import os
 import signal
 import socket
@@ -17,13 +18,15 @@ from cog.worker import failures
 from cog.worker.asynchronous import AsyncEngine
 from cog.worker.capture import Capture, utf8
 from cog.worker.channel import Channel
-from cog.worker.control import Control, end_group
+from cog.worker.control import Control, end_group, tell_closed
 from cog.worker.messages import Broken, Load, Ready
 from cog.worker.model import Model
 from cog.worker.runs import Runs
 from cog.worker.synchronous import SyncEngine
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+# Above the descriptors that models close in a row, below what select() can watch (1,024).
+_HIGH: Final = 900
 
 
 def main() -> None:
@@ -61,7 +64,11 @@ def _serve(order: Load, channel: Channel, capture: Capture, control: Control) ->
         control.engine = engine
         capture.end(None)
         channel.send(Ready(dict(wire.dump(model.signature))))
-        engine.serve()
+        try:
+            engine.serve()
+        except OSError:
+            tell_closed()
+            os._exit(1)
 
 
 def _prepare(order: Load, loop: asyncio.AbstractEventLoop) -> Model:
@@ -74,8 +81,14 @@ def _prepare(order: Load, loop: asyncio.AbstractEventLoop) -> Model:
 
 def _adopt(fd: int) -> socket.socket:
     """Take over an inherited socket; the model's own children must not inherit it."""
-    os.set_inheritable(fd, False)
-    sock = socket.socket(fileno=fd)
+    try:
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    except (OSError, ValueError):  # so many descriptors are not allowed here
+        os.set_inheritable(fd, False)
+        high = fd
+    else:
+        os.close(fd)
+    sock = socket.socket(fileno=high)
     sock.setblocking(True)
     return sock
 

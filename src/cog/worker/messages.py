@@ -6,6 +6,7 @@ Down the data socket: `Load`, then `Start` for each run. Up: `Ready` or `Broken`
 
 from __future__ import annotations
 
+import json
 from typing import Final, Literal, NamedTuple, TypeAlias, cast
 
 from cog.errors import ProtocolError
@@ -117,7 +118,8 @@ class Measured(NamedTuple):
 
     def pack(self) -> bytes:
         """The message as a frame."""
-        return pack(header_text({"kind": "metric", **self._asdict()}))
+        header: Header = {"kind": "metric", "run": self.run, "name": self.name, "mode": self.mode}
+        return pack(header_text(header), json.dumps(self.value).encode())
 
 
 class Ended(NamedTuple):
@@ -190,8 +192,8 @@ def read_up(frame: Frame) -> Up:
             return Printed(run, source, payload)
         case {"kind": "output", "run": int(run)}:
             return PutOut(run, _files(header), payload)
-        case {"kind": "metric", "run": int(run), "name": str(name), "value": value, "mode": str(mode)}:
-            return Measured(run, name, value, mode)
+        case {"kind": "metric", "run": int(run), "name": str(name), "mode": str(mode)}:
+            return Measured(run, name, _value(payload), mode)
         case {"kind": "late", "run": int(run)}:
             return TooLate(run)
         case {
@@ -258,6 +260,13 @@ def _files(header: Header) -> list[list[str]]:
     if not isinstance(files, list) or not all(isinstance(file, list) and len(file) == 3 for file in files):
         raise ProtocolError(f"a frame names files as {str(files)[:200]!r}")
     return files
+
+
+def _value(payload: bytes) -> object:
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"the value of a metric is not JSON: {error}") from error
 
 
 def _shown(header: Header) -> str:
