@@ -84,7 +84,9 @@ def test_404_comes_before_everything(server: Server, path: str) -> None:
     refused(server.call("POST", path, body=LARGE, headers=TEXT), 404, "")
 
 
-@pytest.mark.parametrize(("method", "path"), [("DELETE", "/predictions"), ("POST", "/predictions/x"), ("PUT", "/predictions")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "path"), [("DELETE", "/predictions"), ("POST", "/predictions/x"), ("PUT", "/predictions")]
+)
 def test_405_comes_before_413(server: Server, method: str, path: str) -> None:
     answer = server.call(method, path, body=LARGE, headers=TEXT)
     refused(answer, 405, f"does not take {method}")

@@ -60,7 +60,11 @@ CHECKED = """
 """
 
 BROKEN = {
-    "raises": ("print('trying'); raise RuntimeError('no gpu')", "RuntimeError: no gpu", ["trying", "Traceback", "RuntimeError: no gpu"]),
+    "raises": (
+        "print('trying'); raise RuntimeError('no gpu')",
+        "RuntimeError: no gpu",
+        ["trying", "Traceback", "RuntimeError: no gpu"],
+    ),
     "exits": ("print('trying'); raise SystemExit(4)", "SystemExit: 4", ["trying", "SystemExit: 4"]),
     "dies": ("print('trying', flush=True); import os; os._exit(3)", "exit code 3", ["trying", "exit code 3"]),
     "is killed": ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL", ["killed by SIGKILL"]),

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def ended(server: Server, pids: list[int], code: int = 0, within: float = 10.0) 
     """The server ends with this code, its workers and everything they started with it."""
     assert server.process.wait(within) == code
     for pid in pids:
-        until(lambda pid=pid: alive(pid), lambda there: not there, 1.0)
+        until(partial(alive, pid), lambda there: not there, 1.0)
 
 
 @pytest.mark.parametrize("how", TOLD)
@@ -108,12 +109,7 @@ def test_meanwhile_creates_get_503_and_everything_else_still_answers(serve: Any)
     server: Server = serve(model("sync"), "--threads", "2", ready="2 of 2 workers")
     pids = server.workers()
     gate, name = fresh(), fresh()
-    server.call(
-        "PUT",
-        f"/predictions/{name}",
-        {"input": body("gate($gate)\nreturn 1", gate=gate)},
-        headers={"prefer": "respond-async"},
-    )
+    server.start_async(body("gate($gate)\nreturn 1", gate=gate), id=name)
     client = Asking(server, body("reach($name)\ntime.sleep(20)", name=name + "b"), id=name + "b")
     server.wait_file(gate)
     server.wait_file(name + "b")
