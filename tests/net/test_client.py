@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientOSError, web
 
 from cog.net.client import GET_REDIRECTS, PUT_REDIRECTS, Client, NetError, Request, UrlRefused
 from cog.net.policy import UrlPolicy
+from cog.net.session import explain
 from cog.version import __version__
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -165,6 +166,12 @@ def test_post_counts_as_answered_once_the_status_is_there() -> None:
             assert await client.post(url, b"x", {}, 5) == 200
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("number", "why"), [(None, "it was closed too early"), (32, "Broken pipe")])
+def test_the_words_of_the_library_are_not_shown_for_they_quote_the_url(number: int | None, why: str) -> None:
+    said = ClientOSError(number, "Can not write request body for http://127.0.0.1/x?sig=s3cret")
+    assert str(explain(said)) == f"the connection broke ({why})"
 
 
 def test_a_connection_that_breaks_while_sending_shows_no_query() -> None:

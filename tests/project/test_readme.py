@@ -32,11 +32,10 @@ def bash(script: str) -> str:
 
 
 def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
-    here = lambda text: text.replace("/tmp/my-model", str(tmp_path / "my-model"))  # noqa: E731
     scripts = [text for kind, text in BLOCKS if kind == "bash"]
     start = next(index for index, text in enumerate(scripts) if text.startswith(SERVE))
     for script in scripts[:start]:
-        bash(here(script))
+        bash(script.replace("/tmp/my-model", str(tmp_path / "my-model")))
     flags = shlex.split(scripts[start].removeprefix(SERVE))
     answers: list[Any] = []
     shown = 0
@@ -47,8 +46,8 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
                 assert steady(answers[-1]) == steady(json.loads(text))
                 shown += 1
                 continue
-            for line in text.splitlines():
-                answers.append(json.loads(bash(line.replace("http://localhost:5000", server.url))))
+            lines = text.replace("http://localhost:5000", server.url).splitlines()
+            answers.extend(json.loads(bash(line)) for line in lines)
     assert shown == 2
     health, sync, wrong, put, got, _ = answers
     assert health["status"] in ("READY", "BUSY")

@@ -294,16 +294,6 @@ def test_workers_of_a_killed_server_are_gone_within_a_second(serve: Any, code: s
     until(lambda: [pid for pid in pids if alive(pid)], lambda left: not left, 1.0)
 
 
-def test_children_of_a_killed_servers_workers_are_gone_too(serve: Any) -> None:
-    server: Server = serve(model("sync"))
-    name = fresh()
-    server.start_async(with_child(name, "time.sleep(60)"))
-    child = int(server.wait_file(name).read_text())
-    assert alive(child)
-    server.process.kill()
-    until(lambda: alive(child), lambda there: not there, 1.0)
-
-
 def test_an_async_worker_of_a_killed_server_is_gone_too(serve: Any) -> None:
     server: Server = serve(model("async"))
     pids = server.workers()

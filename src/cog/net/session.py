@@ -144,7 +144,7 @@ def explain(error: BaseException) -> NetError:
 def _plain(error: BaseException) -> str:
     """The system's words for `error`. Those of aiohttp may quote the whole URL, whose query is often secret."""
     number = error.errno if isinstance(error, OSError) else None
-    return os.strerror(number) if number is not None else type(error).__name__
+    return os.strerror(number) if number is not None else "it was closed too early"
 
 
 def _unconnected(error: aiohttp.ClientConnectorError) -> NetError:

@@ -47,14 +47,12 @@ class Capture:
         if self._channel is not None:
             self._channel.abandon()
         self._channel = None
+        self._outside.clear()  # its parent prints that
         self._lock = threading.RLock()
 
     def write(self, source: Source, text: str) -> None:
         """Take text that was printed; whole lines are sent at once."""
-        if self._channel is None:
-            _write_all(1 if source == "stdout" else 2, text)
-            return
-        call = calls.current()
+        call = self._call()
         if call is None or threading.get_ident() != self._main:
             self._hold(call, source, text)
             return
@@ -79,7 +77,10 @@ class Capture:
 
     def flush(self, source: Source) -> None:
         """Send what the caller's run has printed without a newline."""
-        self._flush_held(calls.current(), source)
+        self._flush_held(self._call(), source)
+
+    def _call(self) -> Call | None:
+        return None if self._channel is None else calls.current()
 
     def _flush_held(self, call: Call | None, source: Source) -> None:
         with self._lock:
@@ -96,7 +97,9 @@ class Capture:
         self.fflush()
 
     def _send(self, call: Call | None, source: Source, text: str) -> None:
-        if self._channel is not None:
+        if self._channel is None:
+            _write_all(1 if source == "stdout" else 2, text)
+        else:
             number = None if call is None else call.number
             self._channel.send(Printed(number, source, utf8(text)))
 

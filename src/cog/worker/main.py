@@ -54,6 +54,7 @@ def _serve(order: Load, channel: Channel, capture: Capture, control: Control) ->
     try:
         model = _prepare(order, loop)
     except BaseException as error:  # noqa: BLE001  any end of the model's own setup, sys.exit() included, is reported
+        capture.flush("stdout")
         capture.write("stderr", failures.model_traceback(error))
         capture.end(None)
         channel.send(Broken(utf8(failures.summary(error)).decode()))

@@ -94,6 +94,7 @@ class Runs:
         if ending.error is not None and not call.delivered:
             status = "failed"
             error = utf8(failures.summary(ending.error)).decode()
+            self.capture.flush("stdout")  # what was printed before stands before
             self.capture.write("stderr", failures.model_traceback(ending.error))
         self.capture.end(call)
         with self.lock:
@@ -108,5 +109,5 @@ class Runs:
             code = error.code or 0
         elif error is not None:
             self.capture.write("stderr", failures.model_traceback(error))
-        self.capture.fflush()
+        self.capture.end(None)
         os._exit(code & 0xFF)
