@@ -311,10 +311,11 @@ def test_setup_logs_are_complete(serve: Any) -> None:
             def run(self) -> str:
                 return "ready"
     """)
-    lines = server.health()["setup"]["logs"].splitlines()
-    printed = [line for line in lines if line.startswith("line ")]
-    assert printed == [f"line {n}" for n in range(60_000)]
-    assert sorted(line for line in lines if not line.startswith("line ")) == ["child", "no newline", "raw"]
+    text = server.health()["setup"]["logs"]
+    for part in ("raw\n", "child\n", "no newline"):  # each once; how sources lie to each other is not promised
+        assert text.count(part) == 1
+        text = text.replace(part, "")
+    assert text == "".join(f"line {n}\n" for n in range(60_000))
     assert server.predict().json()["logs"] == ""
 
 
