@@ -1,192 +1,232 @@
-"""The command: its options, its exit codes, what it says."""
+"""`python -m cog.server.http` as a command: its help, its exit codes, where it listens, what it serves."""
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 import socket
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from openapi_spec_validator import validate
 
 from cog.settings import OPTIONS
-from support.serving import CLEARED, Server, request, write_model
+from cog.version import __version__
+from support.command import free_port, run, running
+from support.serving import Response, Server, request, write_model
 
-HELLO = "class Runner:\n    def run(self, text: str = 'x') -> str:\n        return text\n"
+HELLO = """
+    from cog import BaseRunner
 
+    class Runner(BaseRunner):
+        def run(self, text: str = "you") -> str:
+            return f"hello {text}"
 
-def cog(folder: Path, *flags: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    environment = (
-        {k: v for k, v in os.environ.items() if k not in CLEARED} | {"LOG_FORMAT": "json"} | dict(env or {})
-    )
-    return subprocess.run(
-        [sys.executable, "-m", "cog.server.http", *flags],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    class Other(BaseRunner):
+        def run(self) -> str:
+            return "the other one"
+"""
 
 
-def test_help_names_every_option_with_its_variable_and_default(tmp_path: Path) -> None:
-    shown = cog(tmp_path, "--help")
-    assert shown.returncode == 0
-    text = " ".join(shown.stdout.split())
+@pytest.fixture
+def hello(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "hello", HELLO)
+
+
+def squeezed(text: str) -> str:
+    """`text` without white space: help is wrapped to the width of the terminal."""
+    return re.sub(r"\s", "", text)
+
+
+def test_help_names_each_option_with_variable_and_default(tmp_path: Path) -> None:
+    ended = run(tmp_path, "--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    shown = squeezed(ended.stdout)
     for option in OPTIONS:
-        for word in (option.flag, option.variable, option.default):
-            assert word is None or word in text, word
+        assert option.flag is None or f"{option.flag}" in shown
+        assert option.variable is None or option.variable in shown
+        expected = option.help
+        if option.flag is not None and option.variable is not None:
+            expected += f" Variable: {option.variable}."
+        if option.default is not None:
+            expected += f" Default: {option.default}."
+        assert squeezed(expected) in shown
 
 
-def test_version(tmp_path: Path) -> None:
-    shown = cog(tmp_path, "--version")
-    assert (shown.returncode, bool(re.fullmatch(r"cog \d+\.\d+\.\d+\n", shown.stdout))) == (0, True)
+@pytest.mark.parametrize("flag", ["--version", "-v"])
+def test_version(tmp_path: Path, flag: str) -> None:
+    ended = run(tmp_path, flag)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"cog {__version__}\n", "")
+
+
+def test_no_model_ends_with_1(tmp_path: Path) -> None:
+    ended = run(tmp_path)
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("cog: there is no model to serve: ")
+    assert "has no cog.yaml, and COG_PREDICT_TYPE_STUB is not set" in line
+    assert 'Write `run: "run.py:Runner"` into cog.yaml, or set COG_PREDICT_TYPE_STUB.' in line
+
+
+def test_a_cog_yaml_without_a_model_ends_with_1(tmp_path: Path) -> None:
+    (tmp_path / "cog.yaml").write_text("build:\n  gpu: false\n")
+    ended = run(tmp_path)
+    assert ended.returncode == 1
+    assert f"{tmp_path}/cog.yaml does not name it" in ended.stderr
 
 
 @pytest.mark.parametrize(
-    ("flags", "env", "config", "code", "said"),
+    ("variable", "value"), [("PORT", "http"), ("PORT", "65536"), ("PORT", "-1"), ("COG_URL_POLICY", "all")]
+)
+def test_a_bad_variable_ends_with_1(hello: Path, variable: str, value: str) -> None:
+    ended = run(hello, env={variable: value})
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"cog: the environment variable {variable} is '{value}', but it must be ")
+
+
+def test_a_port_that_is_taken_ends_with_1(hello: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        ended = run(hello, "--host", "127.0.0.1", env={"PORT": str(port)})
+    assert ended.returncode == 1
+    assert f"cog: cannot listen on 127.0.0.1 port {port}: Address already in use." in ended.stderr
+    assert "set PORT to another one" in ended.stderr
+
+
+@pytest.mark.parametrize("host", ["unknown.invalid", "300.1.2.3", "a b", "x" * 300, "bücher..invalid"])
+def test_an_unknown_host_ends_with_1(hello: Path, host: str) -> None:
+    ended = run(hello, "--host", host)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"cog: --host {host} cannot be listened on: ")
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_address_of_another_machine_ends_with_1(hello: Path) -> None:
+    ended = run(hello, "--host", "192.0.2.1")  # RFC 5737: for documentation, nobody has it
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("cog: cannot listen on 192.0.2.1 port 0: Cannot assign requested address")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
     [
-        ((), {}, None, 1, "there is no model to serve"),
-        ((), {"PORT": "many"}, 'run: "run.py:Runner"', 1, "PORT"),
-        (("--host", "no.such.host.invalid"), {}, 'run: "run.py:Runner"', 1, "no.such.host.invalid"),
-        ((), {}, 'run: "run.py:Runner"\nbild: {}\n', 1, 'cog.yaml:2:1'),
-        (("--x-mode", "train"), {}, 'run: "run.py:Runner"', 1, "train"),
-        (("--nonsense",), {}, 'run: "run.py:Runner"', 2, "--nonsense"),
-        (("--threads", "0"), {}, 'run: "run.py:Runner"', 2, "--threads"),
+        ("run: 'run.py:Runner\n", "cog.yaml:", "line"),
+        ('run: "run.py:Runner"\nbuild:\n  gpu: maybe\n', "cog.yaml:3:8", "build.gpu"),
+        ('run: "run.py:Runner"\n\nruns: 5\n', "cog.yaml:3:1", '"runs"'),
+        ("- a\n", "cog.yaml:1:1", "the whole file"),
     ],
-)  # fmt: skip
-def test_exit_codes(
-    tmp_path: Path, flags: tuple[str, ...], env: dict[str, str], config: str | None, code: int, said: str
-) -> None:
-    if config is not None:
-        write_model(tmp_path, HELLO, config)
-    ended = cog(tmp_path, *flags, env={"PORT": "0", **env})
-    assert ended.returncode == code, ended.stderr
+)
+def test_a_broken_cog_yaml_ends_with_1_and_says_where(hello: Path, text: str, place: str, said: str) -> None:
+    (hello / "cog.yaml").write_text(text)
+    ended = run(hello)
+    assert ended.returncode == 1
+    assert place in ended.stderr
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_a_taken_port(tmp_path: Path) -> None:
-    write_model(tmp_path, HELLO)
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        ended = cog(tmp_path, "--host", "127.0.0.1", env={"PORT": str(sock.getsockname()[1])})
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--no-such-flag",), "--no-such-flag"),
+        (("--threads", "0"), "argument --threads: '0' cannot be used: it must be a whole number from 1"),
+        (("--threads",), "argument --threads: expected one argument"),
+        (
+            ("--upload-url", "ftp://x"),
+            "argument --upload-url: 'ftp://x' cannot be used: it must be an absolute http",
+        ),
+        (
+            ("--x-mode", "dream"),
+            "argument --x-mode: 'dream' cannot be used: it must be one of predict, train",
+        ),
+        (("extra",), "unrecognized arguments: extra"),
+        (("--thr", "2"), "unrecognized arguments: --thr"),
+    ],
+)
+def test_a_bad_flag_ends_with_2(hello: Path, flags: tuple[str, ...], said: str) -> None:
+    ended = run(hello, *flags)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+
+
+@pytest.mark.parametrize("folder", ["with cog.yaml", "without"])
+def test_train_mode_needs_a_train(tmp_path: Path, folder: str) -> None:
+    if folder == "with cog.yaml":
+        write_model(tmp_path, HELLO)
+    ended = run(tmp_path, "--x-mode", "train", env={"COG_PREDICT_TYPE_STUB": "run.py:Runner"})
     assert ended.returncode == 1
-    assert "Another program may use the port" in ended.stderr
+    assert "COG_TRAIN_TYPE_STUB is not set" in ended.stderr
+    assert 'Write `train: "train.py:train"` into cog.yaml' in ended.stderr
 
 
-def test_environment_variables_alone_are_enough(serve: Any, tmp_path: Path) -> None:
-    folder = write_model(tmp_path / "bare", HELLO)
-    (folder / "cog.yaml").unlink()
-    server = serve(folder, env={"COG_PREDICT_TYPE_STUB": "run.py:Runner"})
-    assert server.predict({"text": "hi"}).json()["output"] == "hi"
+def predicted(answer: Response) -> object:
+    assert answer.status == 200, answer
+    return answer.json()["output"]
 
 
-def test_the_variable_overrules_cog_yaml(serve: Any) -> None:
-    source = HELLO + "def other(text: str) -> str:\n    return text + '!'\n"
-    server = serve(source, env={"COG_PREDICT_TYPE_STUB": "run.py:other"})
-    assert server.predict({"text": "hi"}).json()["output"] == "hi!"
+def test_port_says_where(hello: Path) -> None:
+    port = free_port()
+    with running(hello, "--host", "127.0.0.1", env={"PORT": str(port)}) as server:
+        server.wait_written("READY")
+        answer = request(f"http://127.0.0.1:{port}/predictions", "POST", json_body={"input": {"text": "a"}})
+        assert predicted(answer) == "hello a"
+        assert f"listening on http://127.0.0.1:{port}" in server.written
 
 
-def on_a_terminal(folder: Path, env: Mapping[str, str]) -> str:
-    """What a person sees until the model is ready and Ctrl-C was pressed."""
-    ours, theirs = pty.openpty()
-    environment = {k: v for k, v in os.environ.items() if k not in (*CLEARED, "NO_COLOR")} | {
-        "PORT": "0",
-        "TERM": "xterm",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cog.server.http", "--threads", "1", "--host", "127.0.0.1"],
-        cwd=folder, env=environment | dict(env), stderr=theirs, stdin=theirs, start_new_session=True,
-    )  # fmt: skip
-    os.close(theirs)
-    seen = b""
-    try:
-        while b"workers" not in seen:
-            seen += os.read(ours, 4096)
-        process.send_signal(2)
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-    return seen.decode()
+def test_two_colons_listen_on_both(serve: Callable[..., Server], hello: Path) -> None:
+    server = serve(hello, "--host", "::")
+    port = server.url.rpartition(":")[2]
+    assert server.url == f"http://[::1]:{port}"
+    for host in ("[::1]", "127.0.0.1"):
+        assert request(f"http://{host}:{port}/ready").status == 200
 
 
-def test_a_terminal_gets_readable_lines(tmp_path: Path) -> None:
-    write_model(tmp_path, HELLO)
-    coloured = on_a_terminal(tmp_path, {})
-    assert "\x1b[" in coloured
-    plain = on_a_terminal(tmp_path, {"NO_COLOR": "1"})
-    assert "\x1b[" not in plain
-    assert re.search(r"^\d\d:\d\d:\d\d INFO +listening on http://127\.0\.0\.1:\d+", plain)
+def test_localhost_is_a_host(serve: Callable[..., Server], hello: Path) -> None:
+    server = serve(hello, "--host", "localhost")
+    port = server.url.rpartition(":")[2]
+    urls = next(line["fields"]["urls"] for line in server.lines if "urls" in line["fields"])
+    addresses = {info[4][0] for info in socket.getaddrinfo("localhost", None, type=socket.SOCK_STREAM)}
+    assert set(urls) == {f"http://[{a}]:{port}" if ":" in str(a) else f"http://{a}:{port}" for a in addresses}
+    for url in urls:
+        assert request(f"{url}/ready").status == 200
 
 
-def test_every_line_of_the_log_is_json(serve: Any) -> None:
-    server: Server = serve(
-        "class Runner:\n    def run(self) -> int:\n        print('a\\nb')\n        raise ValueError('x')\n"
-    )
-    server.predict()
-    server.wait_log("ValueError: x")
-    assert len(server.lines) == len(server.log.splitlines())
-    for line in server.lines:
-        assert list(line) == ["timestamp", "level", "fields", "target"]
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line["timestamp"])
-        assert line["target"].startswith("cog.")
+def test_the_default_host_is_every_ipv4_address(hello: Path) -> None:
+    with running(hello) as server:
+        written = server.wait_written("READY")
+        (port,) = re.findall(r"listening on http://127\.0\.0\.1:(\d+)", written)
+        assert request(f"http://127.0.0.2:{port}/ready").status == 200
 
 
-TYPES = """
-from typing import Any, Literal, Optional
-from cog import BaseModel, BaseRunner, File, Input, Path, Secret
-
-class Result(BaseModel):
-    name: str
-    file: Optional[Path]
-
-class Runner(BaseRunner):
-    def run(self, a: str, b: int = Input(ge=1, le=9), c: float = 1.5, d: bool = False, e: Optional[Path] = None,
-            f: Optional[Secret] = None, g: list[str] = [], h: Optional[int] = None, i: dict = {}, j: Any = None,
-            k: Literal["x", "y"] = "x", l: str = Input(default="m", choices=["m", "n"]), m: Optional[File] = None) -> Result:
-        return Result(name=a, file=None)
-"""
+def test_variables_alone_are_enough(serve: Callable[..., Server], hello: Path) -> None:
+    (hello / "cog.yaml").unlink()
+    server = serve(hello, env={"COG_PREDICT_TYPE_STUB": "run.py:Other"})
+    assert predicted(server.predict()) == "the other one"
 
 
-def test_the_openapi_document_is_valid_and_says_what_is_accepted(serve: Any) -> None:
-    server: Server = serve(TYPES)
-    document = server.get("/openapi.json").json()
-    validate(document)
-    inputs = document["components"]["schemas"]["Input"]
-    assert inputs["required"] == ["a", "b"]
-    assert list(inputs["properties"]) == list("abcdefghijklm")
-    assert inputs["properties"]["b"] == {
-        "title": "B",
-        "type": "integer",
-        "minimum": 1,
-        "maximum": 9,
-        "x-order": 1,
-    }
-    assert server.predict({"a": "n", "b": 3}).json()["output"] == {"name": "n", "file": None}
+def test_the_variable_wins_over_cog_yaml(serve: Callable[..., Server], hello: Path) -> None:
+    server = serve(hello, env={"COG_PREDICT_TYPE_STUB": "run.py:Other"})
+    assert predicted(server.predict()) == "the other one"
 
 
-def test_no_document_before_the_model_is_known(serve: Any) -> None:
-    server: Server = serve("import does_not_exist\n", ready="the model is SETUP_FAILED")
-    answer = server.get("/openapi.json")
-    assert answer.status == 503
-    assert answer.json()["error"].startswith("OpenAPI schema not available")
-    assert "ModuleNotFoundError: No module named 'does_not_exist'" in server.health()["setup"]["logs"]
+def test_predict_is_the_old_name_of_run_and_bad_variables_of_old_only_warn(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    folder = write_model(tmp_path / "old", HELLO, config='predict: "run.py:Other"\n')
+    server = serve(folder, env={"COG_SETUP_TIMEOUT": "0", "COG_LOG_LEVEL": "loud"})
+    assert predicted(server.predict()) == "the other one"
+    warnings = [line["fields"]["message"] for line in server.lines if line["level"] == "WARNING"]
+    assert warnings == [
+        "the environment variable COG_SETUP_TIMEOUT is '0', but it must be more than 0 seconds. It is ignored.",
+        "the environment variable COG_LOG_LEVEL is 'loud', but it must be one of debug, info, warning, error. "
+        "info is used instead.",
+        'deprecated field "predict": use "run" instead',
+    ]
 
 
-def test_discovery_and_docs(serve: Any) -> None:
-    server: Server = serve(HELLO)
-    found = server.get("/").json()
-    assert found["predictions_idempotent_url"] == "/predictions/{prediction_id}"
-    page = server.get(found["docs_url"])
-    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert "script-src 'sha256-" in page.headers["content-security-policy"]
-    assert not re.search(rb"(src|href)=\"(https?:)?//", page.body)
-    assert request(server.url + "/nothing").json()["status"] == "failed"
+def test_a_folder_below_the_one_of_cog_yaml_serves_it_too(serve: Callable[..., Server], hello: Path) -> None:
+    below = hello / "below"
+    below.mkdir()
+    assert predicted(serve(below).predict()) == "hello you"

@@ -380,6 +380,7 @@ def test_what_is_pending_at_sigterm_is_delivered_before_the_end(serve: Callable[
 def test_the_token_and_signatures_are_in_no_log_and_no_answer(server: Server, hook: Receiver) -> None:
     with receiving(lambda _: Reply(410)) as broken:
         server.predict({"key": "s3cret"}, fields={"webhook": f"{broken.url}/a?sig=s3cret"})
+        broken.wait_until(has_ended)
     server.predict({"key": "s3cret", "fail": True}, fields={"webhook": f"{hook.url}/b?sig=s3cret"})
     hook.wait_until(has_ended)
     server.wait_log("A webhook was not delivered")

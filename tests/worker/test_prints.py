@@ -312,7 +312,11 @@ def test_setup_logs_are_complete(serve: Any) -> None:
                 return "ready"
     """)
     text = server.health()["setup"]["logs"]
-    for part in ("raw\n", "child\n", "no newline"):  # each once; how sources lie to each other is not promised
+    for part in (
+        "raw\n",
+        "child\n",
+        "no newline",
+    ):  # each once; how sources lie to each other is not promised
         assert text.count(part) == 1
         text = text.replace(part, "")
     assert text == "".join(f"line {n}\n" for n in range(60_000))
