@@ -72,7 +72,7 @@ CASES: list[tuple[str, Any, list[Any]]] = [
 REFUSED: list[tuple[str, Any]] = [
     ("text", 5), ("whole", 1.5), ("whole", True), ("whole", "2"), ("number", "1"), ("flag", 1), ("path", "/etc/hostname"),
     ("plain_path", ""), ("file", "file:///x"), ("key", 5), ("texts", "a"), ("texts", [1]), ("paths", [HI, "x"]),
-    ("maybe", "3"), ("either", 1.5), ("things", []), ("typed", {"n": "4"}), ("chosen", "c"), ("literal", "2"),
+    ("maybe", "3"), ("either", 1.5), ("things", []),  ("chosen", "c"), ("literal", "2"),
     ("text", None),
 ]  # fmt: skip
 
