@@ -174,11 +174,13 @@ def test_a_cancel_before_during_and_after(make: Make, tmp_path: Path) -> None:
             order(tmp_path, '{"act":"wait"}'), before
         ).cancel()  # in the same turn: nothing has been sent yet
         assert (await before.done()).status is Status.CANCELED
+        await watcher.until(lambda: backend.free > 0)
         late = backend.run(order(tmp_path, '{"act":"go"}'), after)
         assert (await after.done()).status is Status.SUCCEEDED
         late.cancel()
         await watcher.until(lambda: backend.free == 2)
         for _ in range(50):
+            await watcher.until(lambda: backend.free > 0)
             sink = Sink()
             raced = backend.run(order(tmp_path, '{"act":"go","n":2}'), sink)
             await asyncio.sleep(0)

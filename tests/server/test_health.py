@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -84,9 +85,70 @@ def setup(code: str) -> str:
     """
 
 
+@pytest.fixture(scope="module")
+def server(serve_once: Any) -> Server:
+    started: Server = serve_once(model("sync"), "--cancel-grace", "0.5")
+    return started
+
+
+class Meanwhile(threading.Thread):
+    """Does something slow while the other tests of this module run."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self._act = act
+        self.result: Any = None
+        self.start()
+
+    def run(self) -> None:
+        self.result = self._act()
+
+
+@pytest.fixture(scope="module")
+def slow(serve_once: Any) -> tuple[Server, Meanwhile]:
+    """A server whose model does not answer its health check, and somebody who asks."""
+    started: Server = serve_once(CHECKED)
+    said(started, "slow")
+
+    def ask() -> tuple[Any, float]:
+        before = time.monotonic()
+        return started.health(), time.monotonic() - before
+
+    return started, Meanwhile(ask)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def dying(serve_once: Any) -> tuple[Server, Meanwhile]:
+    """A server whose model dies, again and again."""
+    started: Server = serve_once(model("sync"))
+
+    def die() -> list[str]:
+        ends = []
+        for _ in range(5):
+            started.wait_health("READY")
+            ends.append(started.predict(body("os._exit(1)")).json()["status"])
+        return ends
+
+    return started, Meanwhile(die)
+
+
 def states(server: Server) -> tuple[str, int, int]:
     """The status, and those of /ready and /live."""
     return server.health()["status"], server.get("/ready").status, server.get("/live").status
+
+
+def test_a_slow_check_holds_up_nothing(slow: tuple[Server, Meanwhile]) -> None:
+    server, asking = slow
+    name = fresh()
+    server.wait_file("asked")
+    started = time.monotonic()
+    running = server.start_async({"name": name})
+    server.wait_file(name)
+    assert server.call("POST", f"/predictions/{running}/cancel").status == 200
+    assert server.wait_for(running)["status"] == "canceled"
+    assert server.predict().json()["output"] == 1
+    assert time.monotonic() - started < 3
+    assert asking.is_alive()
 
 
 def test_from_starting_to_ready(serve: Any) -> None:
@@ -112,8 +174,7 @@ def test_from_starting_to_ready(serve: Any) -> None:
     assert server.predict().json()["output"] == 1
 
 
-def test_ready_and_busy(serve: Any) -> None:
-    server: Server = serve(model("sync"))
+def test_ready_and_busy(server: Server) -> None:
     gate = fresh()
     assert states(server) == ("READY", 200, 200)
     running = server.start_async(body("gate($gate)", gate=gate))
@@ -206,29 +267,7 @@ def test_callers_share_one_run_of_the_check(checked: Server) -> None:
     assert (checked.folder / "asked").stat().st_size - before <= 1 + 1 + (time.monotonic() - started) / 0.5
 
 
-def test_a_slow_check_holds_up_nothing_and_is_a_no(serve: Any) -> None:
-    server: Server = serve(CHECKED)
-    said(server, "slow")
-    name = fresh()
-    started = time.monotonic()
-    running = server.start_async({"name": name})
-    server.wait_file(name)
-    shown: list[Any] = []
-    asking = threading.Thread(target=lambda: shown.append(server.health()))
-    asking.start()
-    server.wait_file("asked")
-    assert server.call("POST", f"/predictions/{running}/cancel").status == 200
-    assert server.wait_for(running)["status"] == "canceled"
-    assert server.predict().json()["output"] == 1
-    assert time.monotonic() - started < 4
-    asking.join(20)
-    assert shown[0]["status"] == "UNHEALTHY"
-    assert "timed out after 5" in shown[0]["user_healthcheck_error"]
-    assert 4.5 < time.monotonic() - started < 9
-
-
-def test_a_worker_that_dies_is_replaced(serve: Any) -> None:
-    server: Server = serve(model("sync"))
+def test_a_worker_that_dies_is_replaced(server: Server) -> None:
     (pid,) = server.workers()
     shown = server.predict(body("print('last words'); os._exit(3)")).json()
     assert shown["status"] == "failed"
@@ -244,21 +283,7 @@ def test_a_worker_that_dies_is_replaced(serve: Any) -> None:
     assert not alive(pid)
 
 
-def test_5_deaths_without_a_normal_end_are_defunct(serve: Any) -> None:
-    server: Server = serve(model("sync"))
-    for _ in range(5):
-        server.wait_health("READY")
-        assert server.predict(body("os._exit(1)")).json()["status"] == "failed"
-    server.wait_health("DEFUNCT")
-    assert states(server) == ("DEFUNCT", 503, 503)
-    answer = server.predict()
-    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-    assert "died again and again" in answer.json()["error"]
-    assert "exit code 1" in answer.json()["error"]
-
-
-def test_a_normal_end_between_deaths_starts_the_count_anew(serve: Any) -> None:
-    server: Server = serve(model("sync"))
+def test_a_normal_end_between_deaths_starts_the_count_anew(server: Server) -> None:
     for _ in range(6):
         assert server.predict(body("os._exit(1)")).json()["status"] == "failed"
         server.wait_health("READY")
@@ -266,8 +291,7 @@ def test_a_normal_end_between_deaths_starts_the_count_anew(serve: Any) -> None:
     assert server.health()["status"] == "READY"
 
 
-def test_a_frozen_worker(serve: Any) -> None:
-    server: Server = serve(model("sync"), "--cancel-grace", "0.5")
+def test_a_frozen_worker(server: Server) -> None:
     gate = fresh()
     running = server.start_async(body("gate($gate)", gate=gate))
     server.wait_file(gate)
@@ -282,3 +306,27 @@ def test_a_frozen_worker(serve: Any) -> None:
     server.wait_health("READY")
     assert server.predict(body("return 1")).json()["output"] == 1
     assert not alive(pid)
+
+
+def test_a_check_without_an_answer_is_a_no_after_5_seconds(slow: tuple[Server, Meanwhile]) -> None:
+    _, asking = slow
+    asking.join(20)
+    shown, seconds = asking.result
+    assert shown["status"] == "UNHEALTHY"
+    assert (
+        shown["user_healthcheck_error"]
+        == "Healthcheck failed: user-defined healthcheck timed out after 5.0 seconds"
+    )
+    assert 4.9 < seconds < 8
+
+
+def test_5_deaths_without_a_normal_end_are_defunct(dying: tuple[Server, Meanwhile]) -> None:
+    server, deaths = dying
+    deaths.join(30)
+    assert deaths.result == ["failed"] * 5
+    server.wait_health("DEFUNCT")
+    assert states(server) == ("DEFUNCT", 503, 503)
+    answer = server.predict()
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert "died again and again" in answer.json()["error"]
+    assert "exit code 1" in answer.json()["error"]

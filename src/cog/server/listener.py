@@ -29,7 +29,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for what no name can look like
         raise SettingError(
             f"--host {host} cannot be listened on: {error}. Give an address of this machine, such as 0.0.0.0"
         ) from error
