@@ -35,8 +35,7 @@ class Kept(NamedTuple):
 class MemoryStore:
     """The newest ended predictions. It is a listener of each: at its end the prediction is kept.
 
-    Only its JSON text is kept: one object that the garbage collector does not look into. Ten thousand records of
-    many objects each made every full collection take 60 ms (measured; benchmarks/overhead.py showed it as p99).
+    Only its JSON text is kept: one object that the garbage collector does not look into (docs/performance.md).
     """
 
     def __init__(self, keep: float, *, most: int = MOST, most_bytes: int = BYTES) -> None:
