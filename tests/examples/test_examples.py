@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
+from support.receiving import Reply, receiving
 from support.serving import DEADLINE, Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,6 +92,23 @@ def test_blur_keeps_format_and_size(blur: Server, kind: str) -> None:
     assert levels[0] < 60 < levels[2] < 200 < levels[4]  # type: ignore[operator]
 
 
+def test_blur_takes_the_photo_from_a_url(blur: Server) -> None:
+    content = (EXAMPLES / "blur" / "photo.jpg").read_bytes()
+    with receiving(lambda _: Reply(200, content)) as source:
+        soft = opened(succeeded(blur, image=f"{source.url}/photo.jpg", radius=8))
+    sharp = Image.open(io.BytesIO(content))
+    assert (soft.format, soft.size) == ("JPEG", sharp.size) == ("JPEG", (480, 320))
+
+    def detail(image: Image.Image) -> float:
+        """How much a pixel differs from the one beside it."""
+        one = image.convert("L")
+        return ImageStat.Stat(ImageChops.difference(one, ImageChops.offset(one, 1, 0))).mean[0]
+
+    assert detail(soft) < detail(sharp) / 2
+    # It is still the same picture.
+    assert ImageStat.Stat(soft).mean == pytest.approx(ImageStat.Stat(sharp).mean, abs=3)
+
+
 def test_blur_reaches_as_far_as_the_radius(blur: Server) -> None:
     url = data_url(two_halves("L", 0, 255), "PNG")
     at_rest, near, far = (opened(succeeded(blur, image=url, radius=radius)) for radius in (0, 2, 20))
@@ -140,6 +158,12 @@ def test_stream_writes_as_many_words_as_asked(stream: Server) -> None:
 def test_stream_writes_the_same_with_the_same_seed(stream: Server) -> None:
     written = {seed: succeeded(stream, seed=seed) for seed in (1, 2)}
     assert succeeded(stream, seed=1) == written[1] != written[2]
+
+
+def test_stream_writes_the_same_in_another_process(stream: Server, serve: Serve) -> None:
+    other = serve(EXAMPLES / "stream")
+    for given in ({"seed": 3}, {"seed": 4, "prompt": "In the night", "temperature": 2.5}):
+        assert succeeded(other, **given) == succeeded(stream, **given)
 
 
 def test_stream_goes_on_from_the_prompt(stream: Server) -> None:

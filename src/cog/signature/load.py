@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from cog.errors import LoadError
 from cog.sdk.runner import BasePredictor, BaseRunner
+from cog.signature import places
 
 METHODS: Final = ("run", "predict")
 _noted: set[str] = set()
@@ -46,7 +47,7 @@ def load(reference: str, folder: Path) -> type | Callable[..., object]:
     if isinstance(found, type):
         fault = class_fault(found)
         if fault is not None:
-            raise LoadError(fault)
+            raise LoadError(f"{places.of_class(found)}: {fault}")
         _note_deprecated(found)
         return found
     if not callable(found):

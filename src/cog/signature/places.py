@@ -45,6 +45,15 @@ def find(function: Callable[..., object]) -> Places:
     return Places(file, code.co_firstlineno)
 
 
+def of_class(cls: type) -> str:
+    """`run.py:12`, the first line of a class, or the name of its module when the source cannot be had."""
+    try:
+        _, line = inspect.getsourcelines(cls)
+        return f"{_shown(inspect.getfile(cls))}:{line}"
+    except (OSError, TypeError):
+        return cls.__module__
+
+
 def _shown(file: str) -> str:
     """The file as seen from the working directory, or its name alone when it lies elsewhere."""
     here = os.getcwd() + os.sep

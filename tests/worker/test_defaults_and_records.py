@@ -1,13 +1,14 @@
-"""Every type that an input or an output can have, through a started server and back."""
+"""Defaults of every type, inputs beside them, and outputs that hold everything, through a started server and back."""
 
 from __future__ import annotations
 
 import base64
+import uuid
 from typing import Any
 
 import pytest
 
-from support.serving import Server, until
+from support.serving import Server
 
 TYPES = '''
 import pathlib, sys
@@ -101,94 +102,35 @@ def test_defaults(server: Server) -> None:
     ("name", "value", "expected"),
     [
         ("text", "", ["str", ""]),
-        ("text", "é🐍\u0000", ["str", "é🐍\u0000"]),
         ("whole", 0, ["int", 0]),
-        ("whole", -5, ["int", -5]),
-        ("whole", 2.0, ["int", 2]),
-        ("whole", 2**70, ["int", 2**70]),
-        ("number", 3, ["float", 3.0]),
         ("number", 1e-300, ["float", 1e-300]),
-        ("flag", True, ["bool", True]),
         ("path", data_url("a letter"), ["Path", "a letter", ".txt"]),
         ("plain_path", data_url("[]", "application/json"), ["Path", "[]", ".json"]),
-        ("file", data_url("in a file"), ["BufferedReader", "in a file"]),
         ("secret", "open sesame", ["Secret", "open sesame", "**********"]),
         ("default_secret", "another", ["Secret", "another", "**********"]),
         ("texts", [], ["list", []]),
-        ("texts", ["x", ""], ["list", [["str", "x"], ["str", ""]]]),
         ("wholes", [1, 2.0], ["list", [["int", 1], ["int", 2]]]),
         ("paths", [data_url("1"), data_url("2")], ["list", [["Path", "1", ".txt"], ["Path", "2", ".txt"]]]),
         ("secrets", ["s"], ["list", [["Secret", "s", "**********"]]]),
-        ("optional", None, ["NoneType", None]),
-        ("optional", "there", ["str", "there"]),
         ("modern", None, ["NoneType", None]),
-        ("modern", "there", ["str", "there"]),
         ("optional_list", [3], ["list", [["int", 3]]]),
-        ("either", 5, ["int", 5]),
-        ("either", "5", ["str", "5"]),
         ("either_list", ["a", "b"], ["list", [["str", "a"], ["str", "b"]]]),
         ("either_list", "a", ["str", "a"]),
-        ("anything", {"deep": [1, None, {"x": 1.5}]}, ["dict", {"deep": [1, None, {"x": 1.5}]}]),
-        ("anything", False, ["bool", False]),
         ("anything", 1.0, ["float", 1.0]),
-        ("free", {"z": 1, "a": {"m": []}}, ["dict", {"z": 1, "a": {"m": []}}]),
-        ("typed", {"b": 2}, ["dict", {"b": 2}]),
-        ("color", "green", ["str", "green"]),
-        ("size", 4, ["int", 4]),
         ("size", 4.0, ["int", 4]),
-        ("literal", "large", ["str", "large"]),
         ("limited", 10, ["float", 10.0]),
         ("name", "abcde", ["str", "abcde"]),
     ],
 )
 def test_an_input_arrives_as_its_type(server: Server, name: str, value: Any, expected: Any) -> None:
     got = seen(server, {name: value})
-    shown = got[name]
-    if name == "file":
-        assert shown[1:] == expected[1:]
-    else:
-        assert shown == expected
-        assert type(shown[1]) is type(expected[1])
+    assert got[name] == expected
+    assert type(got[name][1]) is type(expected[1])
     assert {key: got[key] for key in got if key != name} == {key: DEFAULTS[key] for key in got if key != name}
 
 
 def test_the_order_of_keys_survives(server: Server) -> None:
     assert list(seen(server, {"free": {"z": 1, "a": 2, "m": 3}})["free"][1]) == ["z", "a", "m"]
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "loc", "words"),
-    [
-        ("text", 5, [], 'is not of type "string"'),
-        ("text", None, [], 'is not of type "string"'),
-        ("whole", 1.5, [], 'is not of type "integer"'),
-        ("whole", True, [], 'is not of type "integer"'),
-        ("whole", "1", [], 'is not of type "integer"'),
-        ("number", "1", [], 'is not of type "number"'),
-        ("flag", 1, [], 'is not of type "boolean"'),
-        ("path", "/etc/hostname", [], "data: URL"),
-        ("file", "file:///etc/hostname", [], "data: URL"),
-        ("secret", 5, [], "**********"),
-        ("texts", "a", [], 'is not of type "array"'),
-        ("texts", ["a", 1], [1], 'is not of type "string"'),
-        ("paths", [data_url("1"), "nowhere"], [1], "data: URL"),
-        ("optional", 5, [], 'is not of type "string"'),
-        ("free", [], [], 'is not of type "object"'),
-        ("color", "blue", [], 'is not one of ["red","green"]'),
-        ("size", 3, [], "is not one of [1,2,4]"),
-        ("literal", "medium", [], 'is not one of ["small","large"]'),
-        ("limited", 11, [], "greater than the maximum of 10"),
-        ("name", "a", [], "shorter than 2"),
-        ("name", "ABC", [], "does not match"),
-    ],
-)
-def test_another_type_is_refused(server: Server, name: str, value: Any, loc: list[Any], words: str) -> None:
-    answer = server.predict({name: value, "whole": "also wrong"} if name != "whole" else {name: value})
-    assert answer.status == 422
-    problems = {tuple(problem["loc"]): problem["msg"] for problem in answer.json()["detail"]}
-    place = ("body", "input", name, *loc)
-    assert words in problems[place]
-    assert ("body", "input", "whole") in problems  # every wrong field at once
 
 
 def test_a_secret_is_shown_to_the_model_only(server: Server) -> None:
@@ -281,16 +223,10 @@ def test_a_base_model_of_every_type(serve: Any, future: bool) -> None:
     assert output == {
         "text": "", "whole": 2**70, "number": 0.0, "flag": False, "secret": "**********", "nothing": None, "modern": "m",
         "either": 0, "inner": {"tags": [], "ratio": None}, "inners": {"k": {"tags": ["t"], "ratio": 0.5}},
-        "record": RECORD, "literal": "a", "color": "red", "free": {"z": "1.50", "a": str(_uuid(5))},
+        "record": RECORD, "literal": "a", "color": "red", "free": {"z": "1.50", "a": str(uuid.UUID(int=5))},
     }  # fmt: skip
     schemas = server.get("/openapi.json").json()["components"]["schemas"]
     assert "Output" in schemas
-
-
-def _uuid(number: int) -> Any:
-    import uuid
-
-    return uuid.UUID(int=number)
 
 
 @pytest.mark.parametrize(
@@ -322,6 +258,6 @@ def test_a_file_of_a_list_is_the_one_that_stood_there_then(serve: Any) -> None:
                     yield path
                     path.unlink()
     """)
-    prediction = until(lambda: server.predict().json(), lambda answer: answer["status"] == "succeeded")
+    prediction = server.predict().json()
     contents = [base64.b64decode(item.partition(",")[2]).decode() for item in prediction["output"]]
     assert contents == [f"turn {n}" for n in range(6)]
