@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.serving import Server
+from support.serving import Server, until
 
 # One parameter each: how it is written, what is said of it, and what to write instead.
 PARAMETERS = {
@@ -100,7 +100,7 @@ def test_the_rest_of_the_model_is_named_too(refused: Server) -> None:
 
 def test_a_prediction_is_refused_with_the_cause(refused: Server) -> None:
     assert refused.health()["status"] == "SETUP_FAILED"
-    assert refused.workers() == []
+    until(refused.workers, lambda pids: pids == [], 0.5)  # the contract: gone within 0.5 s
     answer = refused.predict({})
     assert answer.status == 503
     assert 'parameter "bare" of Runner.run has no type annotation' in answer.json()["error"]
