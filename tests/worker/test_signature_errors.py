@@ -125,7 +125,7 @@ def test_a_prediction_is_refused_with_the_cause(refused: Server) -> None:
         (
             "from cog import concurrent\nclass Runner:\n    @concurrent(max=2)\n    def run(self) -> str: ...\n",
             "run.py:Runner",
-            ['run.py", line 3, in Runner', "@concurrent(max=2) needs an async function", "write `async def run(...)`"],
+            [', in Runner', "@concurrent(max=2) needs an async function", "write `async def run(...)`"],
         ),
         ("def run(:\n", "run.py:run", ['run.py", line 1', "SyntaxError"]),
         ("import nowhere_to_be_found\n", "run.py:run", ['run.py", line 1', "No module named 'nowhere_to_be_found'"]),
