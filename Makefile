@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-slow check format docs bench clean
+.PHONY: help serve test test-slow soak fuzz check format docs bench clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -21,6 +21,16 @@ test: check ## Run the checks and the tests
 
 test-slow: $(INSTALLED) ## Run the tests that take minutes or need more tools
 	$(BIN)/pytest -m slow
+
+# Minutes of it find what seconds do not: SECONDS=3600 make soak
+SECONDS ?= 600
+soak: $(INSTALLED) ## Load and kill for 10 minutes (another time: SECONDS=60), then show the figures
+	PYTHONPATH=tests $(BIN)/python -m soak.run --seconds $(SECONDS)
+
+fuzz: $(INSTALLED) ## Feed odd bytes to whatever reads what others wrote, 10 minutes each (another time: SECONDS=60)
+	for target in body data_url config frames; do \
+		PYTHONPATH=tests $(BIN)/python -m fuzz.run $$target $(SECONDS) || exit 1; \
+	done
 
 check: $(INSTALLED) ## Style, types, walls between the rooms, budgets, generated documents
 	$(BIN)/ruff format --check .

@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from support.serving import Server, serving, write_model
 
 Serve = Callable[..., Server]
+
+# How long an example takes says nothing on a machine that others use too.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 
 def _serve_in(root: Path) -> Iterator[Serve]:

@@ -92,6 +92,24 @@ class NotAcceptable(RequestError):
     status = 406
 
 
+class RequestTimeout(RequestError):
+    """The client took too long to send its request (408)."""
+
+    status = 408
+
+
+class TargetTooLong(RequestError):
+    """The target of the request, its path and query, is too long (414)."""
+
+    status = 414
+
+
+class HeadTooLarge(RequestError):
+    """The head of the request has too many bytes or fields (431)."""
+
+    status = 431
+
+
 class BodyTooLarge(RequestError):
     """The request body is larger than `--max-body` (413)."""
 

@@ -15,8 +15,9 @@ from typing import Any, TypeAlias
 import pytest
 
 from cog.backend import bundle
-from cog.backend.local import LocalBackend, Pool
+from cog.backend.local import LocalBackend
 from cog.backend.owner import Spec
+from cog.backend.pool import Pool
 from cog.backend.protocol import Backend, Order, Run, State
 from cog.errors import NotReady
 from cog.prediction.events import Done, Event, Log, Metric, Source, Started, Status

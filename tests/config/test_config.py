@@ -193,6 +193,8 @@ def test_each_rule_is_told(tmp_path: Path, text: str, told: str) -> None:
         ("\tx", "failed to parse cog.yaml: "),
         (b"image: \xff", "1:8: failed to parse cog.yaml: it is not UTF-8"),
         (b"a\nb\x07", "2:2: failed to parse cog.yaml: the character"),
+        (b"a: b\r\nc: d\re\x07", "3:2: failed to parse cog.yaml: the character"),
+        ("a: b\x85c: d\u2028e: ".encode() + b"\xff", "3:4: failed to parse cog.yaml: it is not UTF-8"),
         ("image: a\n---\nimage: b", "more than one document"),
         ("image: *a", "`*a` refers to `&a`, which does not come before it"),
         ("build: &a {run: *a}", "`*a` stands within `&a` itself"),

@@ -118,8 +118,8 @@ def test_post_returns_the_status_and_follows_nothing() -> None:
     async def main() -> None:
         headers = {"Content-Type": "application/json"}
         async with serving(handler) as url, Client() as client:
-            assert await client.post(f"{url}/a", b"{}", headers, 5) == 201
-            assert await client.post(f"{url}/moved", b"[]", headers, 5) == 302
+            assert (await client.post(f"{url}/a", b"{}", headers, 5)).status == 201
+            assert (await client.post(f"{url}/moved", b"[]", headers, 5)).status == 302
 
     asyncio.run(main())
     assert seen == [("/a", b"{}", "application/json"), ("/moved", b"[]", "application/json")]
@@ -136,7 +136,7 @@ def test_post_reuses_its_connection() -> None:
     async def main() -> None:
         async with serving(handler) as url, Client() as client:
             for _ in range(5):
-                assert await client.post(url, b"x", {}, 5) == 200
+                assert (await client.post(url, b"x", {}, 5)).status == 200
 
     asyncio.run(main())
     assert len(peers) == 1
@@ -163,7 +163,7 @@ def test_post_counts_as_answered_once_the_status_is_there() -> None:
     async def main() -> None:
         reply = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"
         async with raw_server(reply) as url, Client() as client:
-            assert await client.post(url, b"x", {}, 5) == 200
+            assert (await client.post(url, b"x", {}, 5)).status == 200
 
     asyncio.run(main())
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cog.net.client import Client
-from cog.notify import webhooks as room
+from cog.notify import deliveries
 from cog.notify.webhooks import Webhooks
 from cog.prediction.events import Done, Event, Log, Metric, Output, Started, Status
 from cog.prediction.record import Prediction
@@ -137,7 +137,7 @@ def play(
             prediction.listeners.append(webhooks.listener(webhook))
             await scenario(Scene(target, webhooks, prediction))
             await webhooks.close(DEADLINE)
-            assert not webhooks._tasks
+            assert webhooks.idle
 
     asyncio.run(asyncio.wait_for(run(), 3 * DEADLINE))
 
@@ -198,7 +198,7 @@ def test_the_request() -> None:
 def test_the_filter_decides(events: tuple[str, ...], count: int) -> None:
     async def scenario(scene: Scene) -> None:
         scene.happens(started(), Log("hi\n", "stdout"), Metric("m", 1), Output(b"1"), ended())
-        assert bool(events) is bool(scene.webhooks._tasks)  # nothing runs for what nobody asked for
+        assert bool(events) is not scene.webhooks.idle  # nothing runs for what nobody asked for
         assert len(await scene.settle()) == count
 
     play(scenario, events=events)
@@ -260,7 +260,7 @@ def test_a_slow_receiver_gets_fewer_and_newer_states_in_order() -> None:
 def test_the_end_waits_for_one_stuck_try_at_most(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(room, "TRY_TIMEOUT", 1.0)
+    monkeypatch.setattr(deliveries, "TRY_TIMEOUT", 1.0)
 
     async def scenario(scene: Scene) -> None:
         scene.receiver.deaf_to = "processing"
@@ -346,11 +346,11 @@ def test_close_waits_then_gives_up_with_a_count(caplog: pytest.LogCaptureFixture
         begin = time.monotonic()
         await scene.webhooks.close(0.2)
         assert 0.15 < time.monotonic() - begin < 1.0
-        assert not scene.webhooks._tasks
+        assert scene.webhooks.idle
         other = Prediction("p2", b"{}", created_at=0.0, streams=False)
         other.listeners.append(scene.webhooks.listener(Webhook(scene.receiver.url)))
         other.publish(ended(None, Status.CANCELED))
-        assert not scene.webhooks._tasks
+        assert scene.webhooks.idle
 
     play(scenario, asyncio.Event, events=("completed",))
     messages = [record.getMessage() for record in caplog.records if record.name == "cog.notify"]
@@ -378,7 +378,9 @@ def test_a_dead_receiver_blocks_nobody(caplog: pytest.LogCaptureFixture) -> None
     assert "The webhooks of 50 predictions were given up" in caplog.text
 
 
-def test_nothing_is_rendered_when_something_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_rendered_before_the_end_when_something_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def scenario(scene: Scene) -> None:
         rendered: list[Status | None] = []
         render = Prediction.render
@@ -388,9 +390,11 @@ def test_nothing_is_rendered_when_something_is_noticed(monkeypatch: pytest.Monke
             return render(self, status)
 
         monkeypatch.setattr(Prediction, "render", counting)
-        scene.happens(started(), *[Output(b"1")] * 1000, ended())
+        scene.happens(started(), *[Output(b"1")] * 1000)
         assert rendered == []
-        await scene.settle()
-        assert rendered == [Status.PROCESSING, Status.PROCESSING, None]
+        scene.happens(ended())
+        assert rendered == [Status.PROCESSING, None]  # from here on only texts are held
+        assert len(await scene.settle()) == 3
+        assert rendered == [Status.PROCESSING, None]
 
     play(scenario)

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cog.errors import InvalidRequest, Problem, SignatureError
-from cog.schema.validate import Validator
+from cog.schema.validate import LARGE, Validator
 from cog.signature.facts import Default, Parameter, Result, Signature
 from cog.signature.kinds import (
     Anything,
@@ -312,3 +312,51 @@ def test_the_two_checks_agree_on_every_combination(
 def test_garbage_is_an_invalid_request(raw: bytes) -> None:
     with pytest.raises(InvalidRequest):
         MODEL.check(raw)
+
+
+# Large inputs are read in another way, with the same answers.
+
+PAD = b" " * LARGE
+
+
+@settings(max_examples=300)
+@given(st.lists(PARAMETERS, max_size=3, unique_by=lambda p: p.name), INPUTS, st.booleans())
+@example([Parameter("a", Nullable(Mapping()))], {"a": []}, True)
+@example([Parameter("a", Mapping())], {"a": None}, True)
+@example([Parameter("a", Array(Anything()))], {"a": [1, 1e300]}, True)
+def test_a_large_input_is_judged_as_a_small_one(
+    parameters: list[Parameter], value: Any, strange: bool
+) -> None:
+    if isinstance(value, dict) and strange:
+        value = {"stranger": [1], **value}
+    raw = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    checker = Validator(signature(*parameters))
+    assert judged(checker, PAD + raw) == judged(checker, raw)
+    many = PAD + raw.replace(b"{", b'{"many":[%s],' % b",".join([b'{"a":1}'] * 10_001), 1)
+    if isinstance(value, dict) and value and raw.startswith(b"{"):
+        assert judged(checker, many) == judged(checker, raw)
+
+
+def judged(checker: Validator, raw: bytes) -> list[Problem]:
+    try:
+        checker.check(raw)
+    except InvalidRequest as error:
+        return list(error.problems)
+    return []
+
+
+@pytest.mark.parametrize(
+    "far", ["1e999", "-1E+400", "7" * 4301, "9" * 250 + "e99", "[1e0000400]", '{"b":1e999}']
+)
+@pytest.mark.parametrize("kind", [Anything(), Nullable(Anything()), Mapping(), Array(Anything())])
+def test_a_number_out_of_range_is_found_in_a_large_input(far: str, kind: Kind) -> None:
+    checker = validator(Parameter("x", kind))
+    assert judged(checker, PAD + f'{{"x":{{"a":[{far}]}}}}'.encode())
+    assert judged(checker, PAD + f'{{"x":[{far}]}}'.encode())
+    assert judged(checker, PAD + f'{{"x":2.5,"x":[{far}]}}'.encode())
+
+
+def test_texts_come_in_the_order_sent() -> None:
+    checker = validator(Parameter("a", Anything()), Parameter("b", Anything()))
+    assert checker.texts(b'{"b": [1, 2],"x":0,"a":1}') == ({"b": b"[1, 2]", "a": b"1"}, ["x"])
+    assert list(checker.texts(b'{"b":1,"x":[%s],"a":2}' % b",".join([b'{"a":1}'] * 10_001))[0]) == ["a", "b"]

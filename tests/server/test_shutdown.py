@@ -5,22 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import threading
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.serving import Response, Server, until
+from support.ending import TOLD, Asking, ended
+from support.serving import Server, until
 from support.steps import alive, body, fresh, let_go, model
-
-TOLD = {
-    "SIGTERM": lambda server: server.process.send_signal(signal.SIGTERM),
-    "SIGINT": lambda server: server.process.send_signal(signal.SIGINT),
-    "POST /shutdown": lambda server: server.call("POST", "/shutdown"),
-}
 
 CHILD = """
     child = subprocess.Popen(["sleep", "60"])
@@ -47,30 +40,6 @@ WAITING = """
         def run(self) -> int:
             return 1
 """
-
-
-class Asking(threading.Thread):
-    """A client that waits for the answer to a synchronous request."""
-
-    def __init__(self, server: Server, code: dict[str, Any], **fields: Any) -> None:
-        super().__init__(daemon=True)
-        self._server, self._code, self._fields = server, code, fields
-        self.answers: list[Response] = []
-        self.start()
-
-    def run(self) -> None:
-        self.answers.append(self._server.predict(self._code, fields=self._fields))
-
-    def answer(self) -> Response:
-        self.join(20)
-        return self.answers[0]
-
-
-def ended(server: Server, pids: list[int], code: int = 0, within: float = 10.0) -> None:
-    """The server ends with this code, its workers and everything they started with it."""
-    assert server.process.wait(within) == code
-    for pid in pids:
-        until(partial(alive, pid), lambda there: not there, 1.0)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from cog.backend import bundle, growth, machine
-from cog.backend.local import LocalBackend, Pool
+from cog.backend.local import LocalBackend
 from cog.backend.owner import Spec
+from cog.backend.pool import Pool
 from cog.prediction.events import Source
 from support.serving import Server, request, serving, write_model
 from support.steps import body, fresh, let_go, model

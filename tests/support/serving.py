@@ -95,6 +95,14 @@ class Server:
         with self._changed:
             return [str(line["fields"]["message"]) for line in self.lines]
 
+    def take_lines(self) -> list[dict[str, Any]]:
+        """What was logged since the last time. It is forgotten: a test of many minutes would keep it all otherwise."""
+        with self._changed:
+            taken = self.lines[:]
+            self.lines.clear()
+            self._raw.clear()
+        return taken
+
     def wait_log(self, text: str, timeout: float = DEADLINE) -> None:
         """Return when `text` is in the log; fail when it is not within `timeout` seconds or the server has ended."""
         deadline = time.monotonic() + timeout
@@ -155,13 +163,19 @@ class Server:
 
 
 def children(pid: int) -> list[int]:
+    """The children of a process that run; the guard of a server's workers is not counted."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == pid and state != "Z":
+            if int(parent) == pid and state != "Z" and not is_guard(int(stat.parent.name)):
                 found.append(int(stat.parent.name))
     return found
+
+
+def is_guard(pid: int) -> bool:
+    """True for the process that kills the workers of a server that is gone."""
+    return b"cog-guard" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
 
 
 def until(look: Callable[[], Any], enough: Callable[[Any], bool], timeout: float = DEADLINE) -> Any:

@@ -18,7 +18,8 @@ frames = st.lists(st.tuples(headers, st.binary(max_size=200)), max_size=8)
 @given(frames, st.lists(st.integers(1, 40), min_size=1))
 def test_any_cut_gives_the_same_frames(sent: list[tuple[dict[str, object], bytes]], cuts: list[int]) -> None:
     stream = b"".join(pack(header_text(header), payload) for header, payload in sent)
-    reader, got, at, turn = FrameReader(), [], 0, 0
+    got: list[Frame] = []
+    reader, at, turn = FrameReader(), 0, 0
     while at < len(stream):
         step = cuts[turn % len(cuts)]
         got += reader.feed(stream[at : at + step])

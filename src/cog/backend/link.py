@@ -18,7 +18,7 @@ class Link:
     """A non-blocking socket that carries messages.
 
     `take` gets what arrived together; `distrust` is told when the other side does not keep to the protocol, after
-    which nothing more is read.
+    which nothing more is read; `gone` when the other side has closed it.
     """
 
     def __init__(
@@ -27,28 +27,36 @@ class Link:
         loop: asyncio.AbstractEventLoop,
         take: Callable[[list[Up]], None],
         distrust: Callable[[ProtocolError], None],
+        gone: Callable[[], None],
     ) -> None:
         self._sock = sock
         self._fd = sock.fileno()
         self._loop = loop
         self._take = take
         self._distrust = distrust
+        self._gone = gone
         self._reader = FrameReader()
         self._out: list[bytes] = []
         self._scheduled = False
         self._writing = False
         self._reading = True
         self._closed = False
+        self._refused = False
+        self.unread = False
         loop.add_reader(self._fd, self.read)
 
-    def send(self, message: Down, *, now: bool = False) -> None:
-        """Send one message: at the end of this turn of the loop, or `now` when no other is expected in it."""
+    def send(self, message: Down, *, now: bool = False) -> bool:
+        """Send one message: at the end of this turn of the loop, or `now` when no other is expected in it.
+
+        False when it is known that nobody will read it.
+        """
         self._out.append(message.pack())
         if now:
             self._flush()
         elif not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._scheduled_flush)
+        return not self._refused
 
     def _scheduled_flush(self) -> None:
         self._scheduled = False
@@ -66,8 +74,9 @@ class Link:
             data = data[self._sock.send(data) :]
         except BlockingIOError:
             pass
-        except OSError:
-            return  # the worker has ended; its death is noticed, and dealt with, elsewhere
+        except OSError:  # the worker has ended; its death is noticed, and dealt with, elsewhere
+            self._refused = True
+            return
         if data:
             self._writing = True
             self._loop.add_writer(self._fd, self._resume, data)
@@ -86,18 +95,25 @@ class Link:
             data = self._sock.recv(_CHUNK)
         except BlockingIOError:
             return
+        except ConnectionResetError:  # it was closed before everything that we sent had been read (Linux)
+            self.unread = True
+            data = b""
         except OSError:
             data = b""
         if data:
             self._read(data)
         else:
             self._stop_reading()
+            self._gone()
 
     def _read(self, data: bytes) -> None:
+        messages: list[Up] = []
         try:
-            messages = [read_up(frame) for frame in self._reader.feed(data)]
+            for frame in self._reader.feed(data):
+                messages.append(read_up(frame))  # noqa: PERF401  those before an error count
         except ProtocolError as error:
             self._stop_reading()
+            self._take(messages)  # what came before was right
             self._distrust(error)
         else:
             self._take(messages)
@@ -107,7 +123,8 @@ class Link:
         while self._reading:
             try:
                 data = self._sock.recv(_CHUNK)
-            except OSError:
+            except OSError as error:
+                self.unread = self.unread or isinstance(error, ConnectionResetError)
                 return
             if not data:
                 return

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-import time
+import secrets
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Final
 
-from cog.backend import growth
+from cog.backend import checkup, growth, strays
+from cog.backend.guard import Guard
 from cog.backend.owner import Fate, Spec
-from cog.backend.protocol import Order, Run, SetupReport, Sink, Standing, State, Watcher
+from cog.backend.pool import Pool
+from cog.backend.protocol import Order, Run, Sink, Standing, State, Watcher
+from cog.backend.setup import SetupJournal
 from cog.backend.worker import Worker
 from cog.errors import NotReady, WorkerDied
 from cog.prediction.events import Source
-from cog.prediction.logs import LogText
 from cog.signature.facts import Signature
 
 log = logging.getLogger("cog.backend")
@@ -26,19 +28,15 @@ DEATHS: Final = 5  # after as many the backend is DEFUNCT
 RETRY: Final = 60.0  # seconds between tries of a defunct one
 TRIES: Final = 3  # for an additional worker whose setup fails
 GRACE: Final = 3.0  # seconds that workers get to end by themselves
+# Seconds for the system to take killed workers apart. One that hangs in a driver must not keep the server from its end.
+KILLED: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """How many workers a sync model gets: `wanted`, or the number of processors while memory lasts when None.
-
-    `setup_timeout` is in seconds, None for no limit. `concurrency` is the number of slots of an async model's one
-    worker, None for what `@concurrent` says.
-    """
-
-    wanted: int | None = None
-    concurrency: int | None = None
-    setup_timeout: float | None = None
+_SILENT: Final = (
+    "it has not answered for 5 seconds. Either it was stopped (SIGSTOP, a debugger), or C code in the model holds Python's "
+    "interpreter lock (GIL). It gets no new predictions until it answers; cancelling its prediction ends it"
+)
+_FROZEN: Final = f"no worker can take a prediction: {_SILENT}"
 
 
 class LocalBackend:
@@ -54,13 +52,15 @@ class LocalBackend:
         self._measured = False
         self._state = State.STARTING
         self._cause: str | None = None
-        self._setup: SetupReport | None = None
-        self._setup_logs = LogText()
+        self._setup = SetupJournal()
         self._deaths = 0
         self._once_ready = False
         self._stopping = asyncio.Event()
         self._ends: dict[Worker, asyncio.Future[Fate]] = {}
         self._readiness: dict[Worker, asyncio.Future[str | None]] = {}
+        self._mark = secrets.token_hex(8)
+        self._births = itertools.count(1)
+        self._guard = Guard(self._mark)
         self.signature: Signature | None = None
 
     # What the service asks
@@ -68,15 +68,18 @@ class LocalBackend:
     @property
     def standing(self) -> Standing:
         """The state, the setup of the first worker (the latest, when it was replaced), and what is wrong."""
-        setup = self._setup
-        if setup is not None and setup.completed_at is None:
-            setup = setup._replace(logs=str(self._setup_logs))
-        return Standing(self._state, setup, self._cause)
+        return Standing(self._state, self._setup.report, self._cause)
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong when every ready worker is frozen."""
+        ready = [worker for worker in self._workers if worker.ready]
+        return _FROZEN if ready and all(worker.frozen for worker in ready) else None
 
     @property
     def slots(self) -> int:
-        """All slots of all ready workers."""
-        return sum(worker.slots for worker in self._workers if worker.ready)
+        """All slots of the workers that take runs, and the runs of those that take no others."""
+        return sum(worker.capacity for worker in self._workers)
 
     @property
     def free(self) -> int:
@@ -86,52 +89,65 @@ class LocalBackend:
     async def start(self, watcher: Watcher) -> None:
         """Start the first worker; the others follow when it is ready."""
         self._watcher = watcher
+        self._guard.start(asyncio.get_running_loop())
         _ = self._add_seat(0)  # nobody waits for it here: the standing tells
 
     def run(self, order: Order, sink: Sink) -> Run:
         """Start a run on the worker with the most free slots."""
-        best, most = None, 0
-        for worker in self._workers:
-            if worker.free > most:
-                best, most = worker, worker.free
-        if best is None:
-            raise NotReady("no worker has a free slot")
-        return best.run(order, sink)
+        while True:
+            best, most = None, 0
+            for worker in self._workers:
+                if worker.free > most:
+                    best, most = worker, worker.free
+            if best is None:
+                raise NotReady("no worker has a free slot")
+            try:
+                return best.run(order, sink)
+            except NotReady:
+                continue  # it has just died, and has no free slot any more: the next best
 
     async def check_health(self) -> str | None:
-        """What is wrong with every worker; one healthy worker is enough."""
-        workers = [worker for worker in self._workers if worker.ready]
-        if self.signature is None or not self.signature.healthcheck or not workers:
+        """What is wrong with every worker; one healthy worker is enough. A frozen one is not asked."""
+        asked = [worker for worker in self._workers if worker.ready and not worker.frozen]
+        if self.signature is None or not self.signature.healthcheck or not asked:
             return None
-        verdicts = await asyncio.gather(*(worker.check_health() for worker in workers))
-        if any(healthy for healthy, _ in verdicts):
-            return None
-        said = [message or "user-defined healthcheck returned False" for _, message in verdicts]
-        if len(said) == 1:
-            return f"Healthcheck failed: {said[0]}"
-        return "Healthcheck failed: " + "; ".join(
-            f"worker {w.index}: {text}" for w, text in zip(workers, said, strict=True)
-        )
+        return await checkup.judge(asked, several=len(self._workers) > 1)
 
     async def stop(self) -> None:
         """Let the workers end by themselves, then kill them with all their children."""
         self._stopping.set()
         for worker in self._workers:
             worker.finish()
-        if self._workers:
-            await asyncio.wait([asyncio.ensure_future(w.ended.wait()) for w in self._workers], timeout=GRACE)
-        for worker in tuple(self._workers):
+        await self._all_ended(GRACE)
+        for worker in self._workers:
             worker.kill("the server ended")
-            await worker.ended.wait()
+        await self._all_ended(KILLED)
+        for worker in self._workers:
+            log.error(
+                "worker %d (process %d) was killed but does not end: it hangs inside the system, in a driver or on a "
+                "network file system",
+                worker.index,
+                worker.pid,
+            )
+        await asyncio.to_thread(strays.kill, self._mark)
+        self._guard.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _all_ended(self, timeout: float) -> None:
+        waiting = [asyncio.ensure_future(worker.ended.wait()) for worker in self._workers]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=timeout)
+            for task in late:
+                task.cancel()
 
     def kill(self) -> None:
         """End every worker and all it started at once, without waiting for anything."""
         self._stopping.set()
         for worker in self._workers:
             worker.kill("the server ended at once")
+        strays.kill(self._mark)
 
     # One seat: a worker, and its successors
 
@@ -152,6 +168,7 @@ class LocalBackend:
 
     async def _keep(self, index: int) -> None:
         failures = 0
+        once_ready = False
         while not self._stopping.is_set():
             fate, was_ready = await self._live(index)
             if self._stopping.is_set() or index in self._given_up:
@@ -159,17 +176,18 @@ class LocalBackend:
             if not was_ready and not self._once_ready:
                 return  # the first setup failed: the server stays for inspection
             failures = 0 if was_ready else failures + 1
-            if index > 0 and failures >= TRIES:
+            once_ready = once_ready or was_ready
+            if index > 0 and failures >= TRIES and not once_ready:
                 log.error("worker %d is given up after %d failed setups: %s", index, TRIES, fate.cause)
                 return
             if not (was_ready and fate.expected):
                 self._deaths += 1
-            await self._pause(index, fate)
+            await self._pause(index, fate, long=index > 0 and failures >= TRIES)
 
-    async def _pause(self, index: int, fate: Fate) -> None:
-        if self.slots == 0:
+    async def _pause(self, index: int, fate: Fate, *, long: bool) -> None:
+        if not self._any_ready():
             self._become(State.DEFUNCT if self._deaths >= DEATHS else State.STARTING, fate.cause)
-        pause = RETRY if self._deaths >= DEATHS else PAUSES[max(0, self._deaths - 1)]
+        pause = RETRY if long or self._deaths >= DEATHS else PAUSES[max(0, self._deaths - 1)]
         fields = {"worker": index, "cause": fate.cause, "seconds": pause}
         log.log(
             logging.INFO if fate.expected else logging.ERROR,
@@ -178,21 +196,25 @@ class LocalBackend:
         )
         await asyncio.sleep(pause)
 
+    def _any_ready(self) -> bool:
+        return any(worker.ready for worker in self._workers)
+
     async def _live(self, index: int) -> tuple[Fate, bool]:
         """One worker from its start to its end; tells whether it was ready in between."""
         loop = asyncio.get_running_loop()
-        worker = Worker(index, self._spec, self)
+        worker = Worker(index, self._spec, self, f"{self._mark}.{next(self._births)}")
         end = self._ends[worker] = loop.create_future()
         readiness = self._readiness[worker] = loop.create_future()
         if index == 0:
-            self._setup_logs = LogText()
-            self._setup = SetupReport(time.time())
+            self._setup.begin()
         try:
             worker.start(loop)
         except WorkerDied as error:
+            del self._ends[worker], self._readiness[worker]
             self._setup_failed(index, str(error))
             return Fate(str(error), expected=False), False
         self._workers.append(worker)
+        self._tell_guard()
         await asyncio.wait(
             [readiness, end], timeout=self._pool.setup_timeout, return_when=asyncio.FIRST_COMPLETED
         )
@@ -200,7 +222,9 @@ class LocalBackend:
             cause = f"setup() took longer than {self._pool.setup_timeout:g} seconds (COG_SETUP_TIMEOUT)"
             self._setup_failed(index, cause)
             worker.kill(cause)
-        return await end, readiness.done() and readiness.result() is None
+        fate = await end
+        await asyncio.to_thread(strays.kill, worker.mark)
+        return fate, readiness.done() and readiness.result() is None
 
     # What a worker tells (`Owner`)
 
@@ -211,7 +235,7 @@ class LocalBackend:
         worker.slots = (self._pool.concurrency or signature.max_concurrency or 1) if signature.is_async else 1
         self.signature = signature
         if worker.index == 0:
-            self._end_setup("succeeded")
+            self._setup.succeeded()
         self._settle(worker.index)
         if not self._readiness[worker].done():
             self._readiness[worker].set_result(None)
@@ -230,11 +254,12 @@ class LocalBackend:
     def worker_ended(self, worker: Worker, fate: Fate) -> None:
         """Forget it; its seat goes on."""
         self._workers.remove(worker)
+        self._tell_guard()
         readiness = self._readiness.pop(worker)
         if not readiness.done() and not self._stopping.is_set():
             self._setup_failed(worker.index, fate.cause)
         self._ends.pop(worker).set_result(fate)
-        if self._once_ready and self.slots == 0 and not self._stopping.is_set():
+        if self._once_ready and not self._any_ready() and not self._stopping.is_set():
             self._become(State.STARTING, fate.cause)
         self._watcher.changed()
 
@@ -249,25 +274,29 @@ class LocalBackend:
         """Its number of free slots changed."""
         self._watcher.changed()
 
+    def worker_froze(self, worker: Worker, frozen: bool) -> None:
+        """Tell it; its slots count, or do not."""
+        fields = {"worker": worker.index, "pid": worker.pid, "predictions": worker.busy}
+        if frozen:
+            log.warning("worker %d is frozen: %s", worker.index, _SILENT, extra={"fields": fields})
+        else:
+            log.info("worker %d answers again", worker.index, extra={"fields": fields})
+        self._watcher.changed()
+
     def worker_printed(self, worker: Worker, text: str, source: Source) -> None:
         """Keep what setup prints; everything goes to the server's log."""
         setup = worker.slots == 0
         if setup and worker.index == 0:
-            self._setup_logs.append(text)
+            self._setup.printed(text)
         self._watcher.printed(text, source, worker.index, setup)
 
-    def _end_setup(self, status: str) -> None:
-        assert self._setup is not None
-        self._setup = self._setup._replace(
-            completed_at=time.time(), status=status, logs=str(self._setup_logs)
-        )
+    def _tell_guard(self) -> None:
+        self._guard.tell(worker.pid for worker in self._workers)
 
     def _setup_failed(self, index: int, cause: str) -> None:
         log.error("setup of a worker failed", extra={"fields": {"worker": index, "cause": cause}})
-        if index == 0 and self._setup is not None and self._setup.completed_at is None:
-            if cause not in str(self._setup_logs):
-                self._setup_logs.append(f"{cause}\n")
-            self._end_setup("failed")
+        if index == 0:
+            self._setup.failed(cause)
         self._settle(index)
         if not self._once_ready:
             self._become(State.SETUP_FAILED, cause)

@@ -48,5 +48,8 @@ class Owner(Protocol[W]):
     def worker_changed(self, worker: W) -> None:
         """It has another number of free slots; a run ended normally or not."""
 
+    def worker_froze(self, worker: W, frozen: bool) -> None:
+        """It does not answer any more, or it answers again."""
+
     def worker_printed(self, worker: W, text: str, source: Source) -> None:
         """Text that belongs to no run."""

@@ -12,8 +12,8 @@ from typing import Final
 from cog.prediction.events import Source
 
 _CHUNK: Final = 65536
-# One call reads at most this much, so that a flood from C code cannot keep the server from everything else.
-_MOST: Final = 1024 * 1024
+# The end of a run waits for at most this much, more than a pipe holds: a child that floods it may never end.
+_MOST: Final = 256 * 1024
 
 
 class PipeReader:
@@ -29,25 +29,32 @@ class PipeReader:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read whenever there is something."""
         self._loop = loop
-        loop.add_reader(self._fd, self.drain)
+        loop.add_reader(
+            self._fd, self._read
+        )  # one piece in a turn: a flood must leave time for everything else
 
     def drain(self) -> None:
         """Read what is there now."""
-        if self._loop is None:
-            return
         for _ in range(_MOST // _CHUNK):
-            try:
-                data = os.read(self._fd, _CHUNK)
-            except BlockingIOError:
+            if not self._read():
                 return
-            except OSError:
-                data = b""
-            text = self._decoder.decode(data, final=not data)
-            if text:
-                self._take(text, self._source)
-            if not data:
-                self.stop()
-                return
+
+    def _read(self) -> bool:
+        """Read one piece; False when there was none."""
+        if self._loop is None:
+            return False
+        try:
+            data = os.read(self._fd, _CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        text = self._decoder.decode(data, final=not data)
+        if text:
+            self._take(text, self._source)
+        if not data:
+            self.stop()
+        return bool(data)
 
     def cut(self) -> None:
         """A run has ended: the begun character that it left must not become a part of the next one's text."""

@@ -7,11 +7,13 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Final
 
+from cog.backend.watch import Watch
 from cog.errors import WorkerDied
+from cog.worker.messages import CHANNEL_BROKEN
 
 # Secrets of the server that a model has no business with; PYTHONHOME would lead another Python astray.
 _WITHHELD: Final = frozenset(
@@ -28,41 +30,37 @@ class Process:
         Raises:
             WorkerDied: the program cannot be started.
         """
-        data, data_child = socket.socketpair()
-        control, control_child = socket.socketpair()
-        out, out_child = os.pipe()
-        err, err_child = os.pipe()
+        self._program = command[0]
         try:
+            self._start(command, folder, environment)
+        except OSError as error:
+            what = error.filename or command[0]
+            raise WorkerDied(
+                f"the worker cannot be started: {what}: {error.strerror or error}. COG_WORKER_PYTHON, if set, "
+                "must name a Python 3.10 or later."
+            ) from error
+        for sock in (self.data, self.control):
+            sock.setblocking(False)
+        for fd in (self.stdout, self.stderr):
+            os.set_blocking(fd, False)
+
+    def _start(self, command: Sequence[str], folder: str, environment: Mapping[str, str]) -> None:
+        with ExitStack() as ours, ExitStack() as theirs:
+            self.data, data = _socketpair(ours, theirs)
+            self.control, control = _socketpair(ours, theirs)
+            self.stdout, out = _pipe(ours, theirs)
+            self.stderr, err = _pipe(ours, theirs)
             self._popen = subprocess.Popen(
-                [*command, "--data", str(data_child.fileno()), "--control", str(control_child.fileno())],
+                [*command, "--data", str(data.fileno()), "--control", str(control.fileno())],
                 stdin=subprocess.DEVNULL,
-                stdout=out_child,
-                stderr=err_child,
-                pass_fds=(data_child.fileno(), control_child.fileno()),
+                stdout=out,
+                stderr=err,
+                pass_fds=(data.fileno(), control.fileno()),
                 cwd=folder,
                 env={name: value for name, value in environment.items() if name not in _WITHHELD},
                 start_new_session=True,
             )
-        except OSError as error:
-            for sock in (data, control):
-                sock.close()
-            os.close(out)
-            os.close(err)
-            raise WorkerDied(
-                f"the worker cannot be started: {command[0]}: {error.strerror or error}. COG_WORKER_PYTHON, if set, "
-                "must name a Python 3.10 or later."
-            ) from error
-        finally:
-            data_child.close()
-            control_child.close()
-            os.close(out_child)
-            os.close(err_child)
-        self.data, self.control, self.stdout, self.stderr = data, control, out, err
-        for sock in (data, control):
-            sock.setblocking(False)
-        for fd in (out, err):
-            os.set_blocking(fd, False)
-        self._watch: int | None = None
+            _ = ours.pop_all()  # they stay open
 
     @property
     def pid(self) -> int:
@@ -71,29 +69,7 @@ class Process:
 
     def when_ended(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
         """Arrange that `call` is called on `loop` once, after the process has ended."""
-        if hasattr(os, "pidfd_open"):
-            try:
-                watch = os.pidfd_open(self.pid)
-            except OSError:
-                pass  # a kernel without it: wait in a thread
-            else:
-                self._watch = watch
-                loop.add_reader(watch, lambda: self._ended(loop, call))
-                return
-
-        def wait() -> None:
-            self._popen.wait()
-            loop.call_soon_threadsafe(call)
-
-        threading.Thread(target=wait, name="cog-wait", daemon=True).start()
-
-    def _ended(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-        if self._watch is not None:
-            loop.remove_reader(self._watch)
-            os.close(self._watch)
-            self._watch = None
-        self._popen.wait()
-        call()
+        _ = Watch(self._popen, loop, call)
 
     def kill(self) -> None:
         """Kill the process and all that is left of its group. The group outlives its leader, so this is right later too."""
@@ -112,19 +88,45 @@ class Process:
         os.close(self.stdout)
         os.close(self.stderr)
 
-    def obituary(self) -> str:
-        """How it ended, in plain words."""
+    def obituary(self, *, ready: bool) -> str:
+        """How it ended, in plain words; `ready` when its model was set up before."""
         code = self._popen.returncode
         if code is None:
             return "the worker process closed its channel"
+        if code == CHANNEL_BROKEN:
+            return TRESPASS
         if code >= 0:
-            return f"the worker process ended with exit code {code}. The model's code, or a library that it uses, called exit"
+            text = f"the worker process ended with exit code {code}"
+            if ready:
+                return f"{text}. The model's code, or a library that it uses, called exit"
+            return (
+                f"{text} before the model was set up. The model's code, or a library that it uses, called exit, or "
+                f"{self._program} is no Python 3.10 or later that can start (COG_WORKER_PYTHON chooses another)"
+            )
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
         return f"the worker process was killed by {name}{_WHY.get(-code, '')}"
 
+
+def _socketpair(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:
+    one, other = socket.socketpair()
+    return ours.enter_context(one), theirs.enter_context(other)
+
+
+def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:
+    reading, writing = os.pipe()
+    ours.callback(os.close, reading)
+    theirs.callback(os.close, writing)
+    return reading, writing
+
+
+# What is said when the channel is not what it was, which only code inside the worker can do.
+TRESPASS: Final = (
+    "model code closed, read or wrote a descriptor that it did not open (os.closerange, os.close, os.write): it was "
+    "the worker's channel to the server, so the worker was ended"
+)
 
 _WHY: Final[dict[int, str]] = {
     signal.SIGKILL: ". Usually the system ran out of memory; `dmesg` or the container's events tell",

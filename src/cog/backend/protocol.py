@@ -81,8 +81,12 @@ class Backend(Protocol):
         """How it is."""
 
     @property
+    def trouble(self) -> str | None:
+        """Why nothing can be started although the state is READY; None when it can, as soon as a slot is free."""
+
+    @property
     def slots(self) -> int:
-        """How many runs there can be at once."""
+        """How many runs there can be at once: those that are, where no other can be started for now."""
 
     @property
     def free(self) -> int:

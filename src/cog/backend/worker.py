@@ -6,17 +6,22 @@ import asyncio
 import time
 from typing import Final, cast
 
+from cog.backend.checkup import Checkup, Verdict
+from cog.backend.endings import done_of, files_of
 from cog.backend.link import Link
 from cog.backend.owner import Fate, Owner, Spec
 from cog.backend.pipes import Pipes
-from cog.backend.process import Process
+from cog.backend.process import TRESPASS, Process
 from cog.backend.protocol import Order, Sink
-from cog.errors import ProtocolError
-from cog.prediction.events import Done, Ending, Log, Metric, Output, OutputFile, Source, Started, Status
+from cog.backend.pulse import Pulse
+from cog.backend.strays import VARIABLE
+from cog.errors import NotReady, ProtocolError
+from cog.prediction.events import Done, Log, Metric, Output, Source, Started, Status
 from cog.signature import wire
 from cog.signature.facts import Signature
 from cog.signature.scalars import JSON
 from cog.worker.messages import (
+    Alive,
     AskHealth,
     Broken,
     Cancel,
@@ -24,6 +29,7 @@ from cog.worker.messages import (
     Healthy,
     Load,
     Measured,
+    Ping,
     Printed,
     PutOut,
     Ready,
@@ -32,7 +38,8 @@ from cog.worker.messages import (
     Up,
 )
 
-_HEALTH_TIMEOUT: Final = 5.0  # seconds; from the contract
+# Seconds for a process to end whose socket is closed already. One that lives on has lost its channel.
+_LINGER: Final = 1.0
 
 
 class WorkerRun:
@@ -56,9 +63,11 @@ class WorkerRun:
 class Worker:
     """One worker process. It takes `slots` runs at once when it is ready, and none while a cancel is unanswered."""
 
-    def __init__(self, index: int, spec: Spec, owner: Owner[Worker]) -> None:
+    def __init__(self, index: int, spec: Spec, owner: Owner[Worker], mark: str) -> None:
+        """`mark` is this worker's alone; see `strays`."""
         self.index = index
         self.spec = spec
+        self.mark = mark
         self.signature: Signature | None = None
         self.slots = 0
         self.started_at = 0.0
@@ -67,8 +76,10 @@ class Worker:
         self._runs: dict[int, WorkerRun] = {}
         self._next = 1
         self._unanswered: set[int] = set()  # cancels that the worker has not answered
-        self._expected: str | None = None
-        self._checks: dict[int, asyncio.Future[tuple[bool, str | None]]] = {}
+        self._expected: str | None = None  # why it is ended on purpose
+        self._fault: str | None = None  # why it is ended although nobody wanted that
+        self._gone = False  # nobody reads our orders any more
+        self._lingering: asyncio.TimerHandle | None = None
         self._process: Process | None = None
         self.ended = asyncio.Event()
 
@@ -80,9 +91,13 @@ class Worker:
         """
         self._loop = loop
         self.started_at = time.time()
-        self._process = process = Process(self.spec.command, self.spec.folder, self.spec.environment)
-        self._data = Link(process.data, loop, self._take, self._distrust)
-        self._control = Link(process.control, loop, self._take, self._distrust)
+        self._process = process = Process(
+            self.spec.command, self.spec.folder, {**self.spec.environment, VARIABLE: self.mark}
+        )
+        self._data = Link(process.data, loop, self._take, self._distrust, self._on_gone)
+        self._control = Link(process.control, loop, self._take_control, self._distrust, self._on_gone)
+        self._pulse = Pulse(loop, lambda: self._control.send(Ping()), self._on_pulse)
+        self._checkup = Checkup(loop, lambda number: self._control.send(AskHealth(number)))
         self._pipes = Pipes(process.stdout, process.stderr, self._take_text)
         self._pipes.start(loop)
         process.when_ended(loop, self._on_end)
@@ -96,7 +111,14 @@ class Worker:
     @property
     def ready(self) -> bool:
         """True when it is set up and not on its way out."""
-        return self.slots > 0 and not self.retiring and self._expected is None
+        if self.retiring or self._gone:
+            return False
+        return self.slots > 0 and self._expected is None and self._fault is None
+
+    @property
+    def frozen(self) -> bool:
+        """True when its control socket has been silent for 5 seconds. It may answer again."""
+        return self._process is not None and self._pulse.frozen
 
     @property
     def busy(self) -> int:
@@ -104,22 +126,34 @@ class Worker:
         return len(self._runs)
 
     @property
+    def capacity(self) -> int:
+        """How many runs it can have at once: no more than it has, when it takes no others."""
+        return self.slots if self.ready and not self.frozen else len(self._runs)
+
+    @property
     def free(self) -> int:
         """How many more runs it takes now. None while a cancel is unanswered: a late one could hit the next run."""
-        if not self.ready or self._unanswered:
+        if not self.ready or self._unanswered or self.frozen:
             return 0
         return self.slots - len(self._runs)
 
     # Orders
 
     def run(self, order: Order, sink: Sink) -> WorkerRun:
-        """Start a run; there must be a free slot."""
+        """Start a run; there must be a free slot.
+
+        Raises:
+            NotReady: the worker has just died, and the model has seen nothing of it.
+        """
         number = self._next
         self._next += 1
         run = WorkerRun(self, number, sink)
         self._runs[number] = run
         start = Start(number, order.folder, dict(order.context), order.payload)
-        self._data.send(start, now=len(self._runs) == 1)
+        if not self._data.send(start, now=len(self._runs) == 1):
+            del self._runs[number]
+            self._gone = True
+            raise NotReady(f"worker {self.index} has ended")
         sink(Started(time.time()))
         return run
 
@@ -128,6 +162,9 @@ class Worker:
         if run.canceling or run.ended:
             return
         run.canceling = True
+        if self.frozen:
+            self.kill(_FROZEN)
+            return
         self._unanswered.add(run.number)
         self._control.send(Cancel(run.number))
         run.deadline = self._loop.call_later(self.spec.cancel_grace, self._on_deaf, run)
@@ -142,19 +179,15 @@ class Worker:
         else:
             self.kill("it did not react to a cancel")
 
-    async def check_health(self) -> tuple[bool, str | None]:
+    def _on_pulse(self) -> None:
+        """It froze, or it answers again. The end of a run that was cancelled before is not waited for."""
+        if self.frozen and any(run.canceling for run in self._runs.values()):
+            self.kill(_FROZEN)
+        self._owner.worker_froze(self, self.frozen)
+
+    async def check_health(self) -> Verdict:
         """The model's own verdict and what it says; not answering for 5 seconds is a no."""
-        seq = self._next
-        self._next += 1
-        answer: asyncio.Future[tuple[bool, str | None]] = self._loop.create_future()
-        self._checks[seq] = answer
-        self._control.send(AskHealth(seq))
-        try:
-            return await asyncio.wait_for(answer, _HEALTH_TIMEOUT)
-        except asyncio.TimeoutError:
-            return False, f"user-defined healthcheck timed out after {_HEALTH_TIMEOUT} seconds"
-        finally:
-            self._checks.pop(seq, None)
+        return await self._checkup.ask()
 
     def retire(self, why: str) -> None:
         """Give it no more runs; it ends after those it has."""
@@ -176,6 +209,10 @@ class Worker:
 
     # Events
 
+    def _take_control(self, messages: list[Up]) -> None:
+        self._pulse.heard()
+        self._take(messages)
+
     def _take(self, messages: list[Up]) -> None:
         drained = False
         for message in messages:
@@ -189,16 +226,17 @@ class Worker:
                     self._on_text(number, text.decode("utf-8", "replace"), source)
                 case PutOut(number, files, payload):
                     if number in self._runs:
-                        self._runs[number].sink(Output(payload, _files(files)))
+                        self._runs[number].sink(Output(payload, files_of(files)))
                 case Measured(number, name, value, mode):
                     if number in self._runs:
                         self._runs[number].sink(Metric(name, value, mode))
                 case TooLate(number):
                     self._unanswered.discard(number)
                     self._owner.worker_changed(self)
+                case Alive():
+                    self._pulse.answered()
                 case Healthy(seq, healthy, said):
-                    if seq in self._checks and not self._checks[seq].done():
-                        self._checks[seq].set_result((healthy, said))
+                    self._checkup.take(seq, Verdict(healthy, said))
                 case Ready(signature):
                     self._on_ready(signature)
                 case Broken(error):
@@ -210,6 +248,16 @@ class Worker:
         """Only code that writes into our descriptor breaks the protocol: the worker cannot be trusted any more."""
         text = f"cog: the worker's channel is broken ({error}), so the worker is ended\n"
         self._owner.worker_printed(self, text, "stderr")
+        self._condemn(TRESPASS)
+
+    def _on_gone(self) -> None:
+        """A socket was closed. That is how a process ends, but it may also be the model that closed it."""
+        if self._lingering is None:
+            self._lingering = self._loop.call_later(_LINGER, self._condemn, TRESPASS)
+
+    def _condemn(self, fault: str) -> None:
+        """End it for a fault, which counts as a death."""
+        self._fault = fault
         if self._process is not None:
             self._process.kill()
 
@@ -220,6 +268,7 @@ class Worker:
         except ProtocolError as error:
             self._distrust(error)
         else:
+            self._pulse.start()
             self._owner.worker_ready(self)
 
     def _on_text(self, number: int | None, text: str, source: Source) -> None:
@@ -234,15 +283,7 @@ class Worker:
             self._unanswered.discard(message.run)
         run = self._runs.get(message.run)
         if run is not None:
-            done = Done(
-                status=_ENDINGS[message.status],
-                at=time.time(),
-                payload=message.payload,
-                error=message.error,
-                predict_time=message.seconds,
-                files=_files(message.files),
-            )
-            self._finish(run, done)
+            self._finish(run, done_of(message, time.time()))
         self._owner.worker_served(self)
         if self.retiring and not self._runs:
             self.kill("it has served its last prediction")
@@ -275,32 +316,30 @@ class Worker:
         self._process.kill()  # what it has left behind
         self._data.drain()
         self._drain_pipes()
-        cause = self._process.obituary()
+        cause = self._expected or self._fault or self._process.obituary(ready=self.slots > 0)
+        self.slots = 0
+        # Orders are read one after another: the last one is what was not read, and the only one is the last one.
+        unseen = self._data.unread and len(self._runs) == 1
         for run in tuple(self._runs.values()):
             if run.canceling:
                 self._finish(run, Done(Status.CANCELED, time.time()))
             else:
                 self._finish(
-                    run, Done(Status.FAILED, time.time(), error=f"WorkerDied: {self._expected or cause}")
+                    run, Done(Status.FAILED, time.time(), error=f"WorkerDied: {cause}", unseen=unseen)
                 )
-        for answer in self._checks.values():
-            if not answer.done():
-                answer.set_result((False, cause))
+        self._checkup.end(Verdict(False, cause))
+        self._pulse.stop()
+        if self._lingering is not None:
+            self._lingering.cancel()
         for link in (self._data, self._control):
             link.close()
         self._pipes.stop()
         self._process.close()
-        self.slots = 0
         self.ended.set()
-        self._owner.worker_ended(self, Fate(self._expected or cause, self._expected is not None))
+        self._owner.worker_ended(self, Fate(cause, self._expected is not None))
 
 
-_ENDINGS: Final[dict[str, Ending]] = {
-    "succeeded": Status.SUCCEEDED,
-    "failed": Status.FAILED,
-    "canceled": Status.CANCELED,
-}
-
-
-def _files(files: list[list[str]]) -> tuple[OutputFile, ...]:
-    return tuple(OutputFile(mark, path, name) for mark, path, name in files) if files else ()
+_FROZEN: Final = (
+    "it did not answer any more (it was stopped, or C code in the model held Python's interpreter lock), and one of its "
+    "predictions was cancelled"
+)

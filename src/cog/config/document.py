@@ -27,6 +27,9 @@ _INT: Final = re.compile(r"[-+]?[0-9]+", re.ASCII)
 _FLOAT: Final = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", re.ASCII
 )
+# Where YAML sees the end of a line.
+LINE: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+
 _ODD: Final = re.compile("[\\x00\\ud800-\\udfff]")
 
 
@@ -134,7 +137,7 @@ def _place(event: yaml.events.Event) -> tuple[int, int]:
 
 
 def _position(before: str) -> tuple[int, int]:
-    lines = before.split("\n")
+    lines = LINE.split(before)
     return len(lines) - 1, len(lines[-1])
 
 

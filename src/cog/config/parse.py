@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 from cog.config import rules
-from cog.config.document import Node, Problem, Scalar, Sequence, Unreadable, read
+from cog.config.document import LINE, Node, Problem, Scalar, Sequence, Unreadable, read
 from cog.config.model import (
     Build,
     Concurrency,
@@ -36,9 +35,6 @@ _BUILD: Final = (
     "run", "pre_install", "sdk_version",
 )  # fmt: skip
 _TRACES: Final = ("enabled", "sampler", "sampler_arg", "trace_header", "trace_header_format")
-
-# Where YAML sees the end of a line.
-_LINE: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 def find(start: Path) -> Path | None:
@@ -82,7 +78,7 @@ def load(path: Path, *, check_files: bool = True) -> Config:
 
 def _error(path: Path, data: bytes, problems: Iterable[Problem]) -> ConfigError:
     """Each problem with its place, below it the line as it was written."""
-    lines = _LINE.split(data.decode("utf-8-sig", "replace"))
+    lines = LINE.split(data.decode("utf-8-sig", "replace"))
     shown = []
     for problem in sorted(problems, key=lambda one: (one.line, one.column)):
         shown.append(f"{path}:{problem.line}:{problem.column}: {problem.text}")

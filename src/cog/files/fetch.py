@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
@@ -14,6 +15,7 @@ from urllib.parse import unquote_plus, urlsplit
 
 from cog.errors import DownloadError
 from cog.files import data_url
+from cog.files.inflate import Inflater
 from cog.files.media_types import extension
 from cog.files.threads import complete
 from cog.net.client import GET_REDIRECTS, Client, NetError, Request
@@ -43,14 +45,17 @@ class Fetcher:
         max_bytes: int,
         attempts: int = 4,
         idle_timeout: float = 30.0,
+        timeout: float = 3600.0,
         backoff: float = 0.5,
     ) -> None:
-        """`max_bytes` is the limit for one file; a server may be silent for `idle_timeout` seconds; `backoff`
-        is the wait in seconds before the second attempt, doubled for each further one."""
+        """`max_bytes` is the limit for one file; a server may be silent for `idle_timeout` seconds, and all
+        attempts together may take `timeout` seconds; `backoff` is the wait in seconds before the second
+        attempt, doubled for each further one."""
         self.client = client
         self.max_bytes = max_bytes
         self.attempts = attempts
         self.idle_timeout = idle_timeout
+        self.timeout = timeout
         self.backoff = backoff
 
     async def fetch(self, url: str, folder: Path) -> Path:
@@ -67,9 +72,11 @@ class Fetcher:
         place = self._place(folder)
         target = place / name_of(url)
         try:
-            await _Download(self, url, target).run()
-        except BaseException:
+            await asyncio.wait_for(_Download(self, url, target).run(), self.timeout)
+        except BaseException as error:
             await complete(shutil.rmtree, place, ignore_errors=True)
+            if isinstance(error, asyncio.TimeoutError):
+                raise self._too_slow(url) from error
             raise
         return target
 
@@ -90,6 +97,13 @@ class Fetcher:
             raise
         return target
 
+    def _too_slow(self, url: str) -> DownloadError:
+        return DownloadError(
+            f"{shown(url)} could not be downloaded within the {self.timeout:g} s that --download-timeout "
+            "allows for one input file, all attempts together. The server that it comes from is slow, or "
+            "sends on purpose little by little."
+        )
+
     async def _decode(self, url: str, folder: Path) -> Path:
         try:
             parsed = data_url.parse(url) if len(url) < _SMALL else await complete(data_url.parse, url)
@@ -101,7 +115,7 @@ class Fetcher:
 
     def _place(self, folder: Path) -> Path:
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
             return Path(tempfile.mkdtemp(prefix="input-", dir=folder))  # mode 0700
         except OSError as error:
             raise _unkept("an input file", folder / "input", error) from error
@@ -149,24 +163,35 @@ class _Download:
         headers = {"Accept-Encoding": "identity"}
         if self._size and self._validator is not None:
             headers |= {"Range": f"bytes={self._size}-", "If-Range": self._validator}
-        request = Request("GET", self._url, headers, idle=self._fetcher.idle_timeout, follow=GET_REDIRECTS)
+        idle = self._fetcher.idle_timeout
+        request = Request("GET", self._url, headers, idle=idle, follow=GET_REDIRECTS, decode=False)
         async with self._fetcher.client.request(request) as response:
             await self._begin(response, file, resumed="Range" in headers)
             try:
-                async for chunk in response.content.iter_any():
-                    self._take(chunk)
-                    if self._pending_size >= _PIECE:
-                        await self._flush(file)
+                await self._receive(response, file)
             finally:
                 await self._flush(file)  # what came is kept for the next attempt
         if self._total is not None and self._size != self._total:
             raise NetError(f"only {self._size} of {self._total} bytes came")
 
+    async def _receive(self, response: ClientResponse, file: BinaryIO) -> None:
+        if _plain(response):
+            async for chunk in response.content.iter_any():
+                await self._take(chunk, file)
+            return
+        inflater = Inflater(response.headers["Content-Encoding"])
+        async for chunk in response.content.iter_any():
+            for piece in inflater.feed(chunk):
+                await self._take(piece, file)
+        for piece in inflater.end():
+            await self._take(piece, file)
+
     async def _begin(self, response: ClientResponse, file: BinaryIO, resumed: bool) -> None:
         headers = response.headers
         if resumed and response.status in (206, 416):
             part = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
-            if response.status == 206 and part is not None and int(part[1]) == self._size:
+            fits = part is not None and int(part[1]) == self._size and _plain(response)
+            if response.status == 206 and part is not None and fits:
                 self._total = int(part[2]) if part[2].isdigit() else self._total
                 return
             self._validator = None  # so the next attempt asks for all of it
@@ -175,18 +200,20 @@ class _Download:
             raise answered(response.status, headers)
         self._size = 0
         await complete(_empty, file)
-        plain = headers.get("Content-Encoding", "identity").lower() == "identity"
+        plain = _plain(response)
         self._total = response.content_length if plain else None
         self._validator = _validator(response) if plain else None
         if self._total is not None and self._total > self._fetcher.max_bytes:
             raise self._over_limit()
 
-    def _take(self, chunk: bytes) -> None:
+    async def _take(self, chunk: bytes, file: BinaryIO) -> None:
         self._size += len(chunk)
         if self._size > self._fetcher.max_bytes:
             raise self._over_limit()
         self._pending.append(chunk)
         self._pending_size += len(chunk)
+        if self._pending_size >= _PIECE:
+            await self._flush(file)
 
     async def _flush(self, file: BinaryIO) -> None:
         pending, self._pending, self._pending_size = self._pending, [], 0
@@ -199,7 +226,11 @@ class _Download:
 
 def name_of(url: str) -> str:
     """A safe file name from the end of the URL's path, its extension kept; `file` when there is none."""
-    name = unquote_plus(urlsplit(url).path.rpartition("/")[2], errors="replace")
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return "file"  # it will not be fetched either, and the error says why
+    name = unquote_plus(path.rpartition("/")[2], errors="replace")
     name = re.sub(r"[/\x00-\x1f\x7f]", "_", name)
     if name in ("", ".", ".."):
         return "file"
@@ -216,11 +247,16 @@ def shown(url: str) -> str:
     """The URL as it may stand in an error: without its query and user, which may hold secrets."""
     try:
         parts = urlsplit(url)
+        _ = parts.port  # a password with a slash in it, say, makes nonsense of host, port and path
     except ValueError:
         return "the URL"
     host = parts.netloc.rpartition("@")[2]
     text = f"{parts.scheme}://{host}{parts.path}"
     return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
+
+
+def _plain(response: ClientResponse) -> bool:
+    return response.headers.get("Content-Encoding", "identity").strip().lower() in ("identity", "")
 
 
 def _validator(response: ClientResponse) -> str | None:
@@ -245,10 +281,28 @@ def _too_large(limit: int) -> str:
     return f"is larger than the {limit:,} bytes that --max-download allows for one input file"
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of one prediction, for its user only.
+
+    Raises:
+        DownloadError: it cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise _unkept("the input files", folder / "input", error) from error
+
+
 def _unkept(what: str, target: Path, error: OSError) -> DownloadError:
     if error.errno in _FULL:
         return DownloadError(
             f"{what} could not be kept: no space is left on the disk of {target.parent}. "
             "Free some, or let TMPDIR name a folder on a larger disk."
+        )
+    if isinstance(error, FileNotFoundError):
+        return DownloadError(
+            f"{what} could not be kept: the server's folder for temporary files, above {target.parent}, is "
+            "gone. Something removed it while the server ran, such as a job that empties /tmp: restart the "
+            "server, and let TMPDIR name a folder that is left alone."
         )
     return DownloadError(f"{what} could not be kept in {target.parent}: {error.strerror or error}")

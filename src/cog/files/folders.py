@@ -12,6 +12,8 @@ import time
 from types import TracebackType
 from typing import Final
 
+from cog.errors import SettingError
+
 _log = logging.getLogger("cog.files")
 
 # A folder gets the second name once it is locked, so that one with this name and no lock belongs to a dead
@@ -43,9 +45,19 @@ class RuntimeFolder:
         return self._path
 
     def __enter__(self) -> RuntimeFolder:
-        parent = os.path.abspath(self._parent if self._parent is not None else tempfile.gettempdir())
+        """Make it.
+
+        Raises:
+            SettingError: no folder can be made there.
+        """
+        # TMPDIR first: Python goes elsewhere without a word when it cannot be used.
+        parent = self._parent or os.environ.get("TMPDIR") or tempfile.gettempdir()
+        parent = os.path.abspath(parent)
+        try:
+            new = tempfile.mkdtemp(prefix=_NEW, dir=parent)  # mode 0700
+        except OSError as error:
+            raise unusable(parent, error) from error
         _remove_stale(parent)
-        new = tempfile.mkdtemp(prefix=_NEW, dir=parent)  # mode 0700
         self._lock = _locked(new)
         if self._lock is None:
             # Nobody else can take a lock here either, so nobody will think it stale; but nobody will clear it
@@ -71,6 +83,15 @@ class RuntimeFolder:
         """Remove a folder and all that is in it, also what the model made read-only. A missing one is
         fine."""
         _remove(path)
+
+
+def unusable(parent: str, error: OSError) -> SettingError:
+    """The error for a folder in which the server cannot keep its temporary files."""
+    return SettingError(
+        f"{parent}, the folder for temporary files, cannot be used: {error.strerror or error}. The server keeps the "
+        "files of its predictions there: let TMPDIR name a folder that exists, that this user may write to, and "
+        "that has space"
+    )
 
 
 def _remove(path: str) -> None:

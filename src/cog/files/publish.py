@@ -53,17 +53,19 @@ class Publisher:
         self._backoff = backoff
         self._names = TakenNames()
 
-    async def publish(self, payload: bytes, files: Sequence[OutputFile], prediction_id: str) -> bytes:
-        """`payload` with a URL in the place of each file's mark.
+    async def publish(
+        self, payload: bytes, files: Sequence[OutputFile], prediction_id: str, *, room: int | None = None
+    ) -> bytes:
+        """`payload` with a URL in the place of each file's mark. Data URLs may take `room` bytes together.
 
         Raises:
-            OutputError: a file cannot be read.
+            OutputError: a file cannot be read, or the data URLs are larger than that.
             UploadError: a file could not be delivered; the other uploads of this payload are cancelled.
         """
         if not files:
             return payload
         if self._upload_url is None:
-            return await complete(_inlined, payload, files)
+            return await complete(_inlined, payload, files, room)
         targets = [self._target(self._upload_url, file, prediction_id) for file in files]
         limit = asyncio.Semaphore(_AT_ONCE)
         urls = await _all(
@@ -196,8 +198,23 @@ def _result(response: ClientResponse) -> str:
     return urlunsplit(urlsplit(urljoin(url, location) if location else url)._replace(query=""))
 
 
-def _inlined(payload: bytes, files: Sequence[OutputFile]) -> bytes:
+def _inlined(payload: bytes, files: Sequence[OutputFile], room: int | None) -> bytes:
+    if room is not None and _encoded_size(files) > room:
+        raise OutputError(
+            "the output files are larger as data URLs than --max-output allows for all the output of one "
+            "prediction. Let the server upload them (--upload-url), return smaller ones, or allow more."
+        )
     return b"".join(_spliced(payload, files, [_data_url(file) for file in files]))
+
+
+def _encoded_size(files: Sequence[OutputFile]) -> int:
+    size = 0
+    for file in files:
+        try:
+            size += os.stat(file.path).st_size * 4 // 3
+        except OSError as error:
+            raise _unreadable(file, error) from error
+    return size
 
 
 def _data_url(file: OutputFile) -> list[bytes]:

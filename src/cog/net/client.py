@@ -8,26 +8,31 @@ from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urljoin
 
 from cog.net.errors import NetError, UrlRefused
 from cog.net.policy import UrlPolicy
+from cog.net.retry import retry_after
 from cog.version import __version__
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
     from yarl import URL
 
-__all__ = ["Client", "NetError", "Request", "UrlRefused"]
+__all__ = ["Answer", "Client", "NetError", "Request", "UrlRefused"]
 
 GET_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # Only these two promise that method and body stay as they are.
 PUT_REDIRECTS: Final = frozenset({307, 308})
 MAX_REDIRECTS: Final = 10
 
-# An answer to a `post` is read up to here, so that the connection can be used again, and dropped.
+# An answer to a `post` is read up to here, so that the connection can be used again, and dropped: bytes, and
+# seconds after its status, which is all that counts.
 _DROPPED: Final = 64 * 1024
+_DROP_TIMEOUT: Final = 1.0
+# A longer body is sent in pieces of this size: as one it would lie in the socket's buffer as a copy.
+_PIECE: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ class Request:
     A `body` that is iterated must start anew each time, since it is sent again after a redirect. Times are in
     seconds, None is no limit: `connect` for the name and the connection, `idle` between two bytes of the
     answer, `total` for everything. `follow` is the statuses that are followed as redirects. `trusted` is for
-    URLs that the operator chose: the policy is not asked.
+    URLs that the operator chose: the policy is not asked. Without `decode` the content comes as it was sent,
+    compressed or not.
     """
 
     method: str
@@ -49,6 +55,14 @@ class Request:
     total: float | None = None
     follow: Collection[int] = ()
     trusted: bool = False
+    decode: bool = True
+
+
+class Answer(NamedTuple):
+    """What came back from a `post`; `retry_after` is the wait in seconds that it asks for, None when it does not."""
+
+    status: int
+    retry_after: int | None = None
 
 
 class Client:
@@ -100,7 +114,7 @@ class Client:
         except session.FAILURES as error:
             raise session.explain(error) from error
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> int:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
         """POST `body` and return the status of the answer, also when that is a redirect: none is followed.
 
         `timeout` is in seconds, for everything.
@@ -109,17 +123,21 @@ class Client:
             UrlRefused: the URL is not permitted.
             NetError: there is no answer.
         """
-        request = Request("POST", url, headers, body, connect=timeout, idle=None, total=timeout)
-        status: int | None = None
+        content: bytes | AsyncIterable[memoryview] = body
+        if len(body) > _PIECE:
+            content, headers = _pieces(body), {**headers, "content-length": str(len(body))}
+        request = Request("POST", url, headers, content, connect=timeout, idle=None, total=timeout)
+        answer: Answer | None = None
         try:
             async with self.request(request) as response:
-                status = response.status
-                await _drop(response)
+                answer = Answer(response.status, retry_after(response.headers.get("Retry-After", "")))
+                if not response.content.at_eof():
+                    await asyncio.wait_for(_drop(response), _DROP_TIMEOUT)
         except NetError:
             # With a status the message was delivered, or refused: what breaks after it changes nothing.
-            if status is None:
+            if answer is None:
                 raise
-        return status
+        return answer
 
     async def _prepare(self) -> None:
         if self._guarded is not None:
@@ -150,8 +168,10 @@ class Client:
             try:
                 url = session.read_url(urljoin(str(url), location))
                 self._judge(request, str(url))
-            except (UrlRefused, ValueError) as error:
+            except UrlRefused as error:
                 raise UrlRefused(f"it redirects to a place that is not permitted: {error}") from error
+            except ValueError as error:
+                raise UrlRefused("it redirects to a place that cannot be read as a URL") from error
         raise UrlRefused(f"it redirects more than {MAX_REDIRECTS} times")
 
     async def _send(self, request: Request, url: URL) -> ClientResponse:
@@ -166,6 +186,7 @@ class Client:
             allow_redirects=False,
             timeout=session.client_timeout(request.connect, request.idle, request.total),
             proxy=proxy,
+            auto_decompress=request.decode,
         )
 
     def _judge(self, request: Request, url: str) -> None:
@@ -191,6 +212,12 @@ def _finish(response: ClientResponse) -> None:
         response.release()
     else:
         response.close()
+
+
+async def _pieces(body: bytes) -> AsyncIterator[memoryview]:
+    view = memoryview(body)
+    for begin in range(0, len(view), _PIECE):
+        yield view[begin : begin + _PIECE]
 
 
 async def _drop(response: ClientResponse) -> None:

@@ -62,8 +62,8 @@ class UrlPolicy:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
-        except ValueError as error:
-            return f"it cannot be read as a URL ({error})"
+        except ValueError:  # whose text may quote the user and password
+            return "it cannot be read as a URL: its host or its port is malformed"
         if parts.scheme not in ("http", "https"):
             return "it does not begin with http:// or https://"
         if not host:

@@ -26,7 +26,7 @@ def answered(status: int, headers: Mapping[str, str]) -> NetError:
     return NetError(
         f"the server answered {describe(status)}",
         retryable=status in _PASSING or status >= 500,
-        retry_after=_retry_after(headers.get("Retry-After", "")),
+        retry_after=retry_after(headers.get("Retry-After", "")),
     )
 
 
@@ -38,7 +38,8 @@ def describe(status: int) -> str:
         return str(status)
 
 
-def _retry_after(text: str) -> int | None:
+def retry_after(text: str) -> int | None:
+    """Seconds that a Retry-After header asks for, None when it holds nothing of use."""
     # The other form is a date; with clocks that differ it is not worth reading.
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
@@ -28,6 +30,68 @@ class _AddressRefused(OSError):
     """Raised within aiohttp, which hands an OSError of a resolver through."""
 
 
+class Resolver(AbstractResolver):
+    """Asks the system for the addresses of a name, in a thread for each question.
+
+    The system cannot be told to give up. With a few threads for all, some names that nobody answers for would hold up
+    every other request; and what is still waiting at the end must not hold up the end.
+    """
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of `host`.
+
+        Raises:
+            OSError: it has none.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[ResolveResult]] = loop.create_future()
+
+        def tell(found: list[ResolveResult] | OSError) -> None:
+            if answer.done():
+                return
+            if isinstance(found, OSError):
+                answer.set_exception(found)
+            else:
+                answer.set_result(found)
+
+        def ask() -> None:
+            found = _addresses(host, port, family)
+            with suppress(RuntimeError):  # the loop has ended, and with it who asked
+                loop.call_soon_threadsafe(tell, found)
+
+        threading.Thread(target=ask, name="cog-lookup", daemon=True).start()
+        return await answer
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult] | OSError:
+    try:
+        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+    except OSError as error:
+        return error
+    except UnicodeError:  # a label of the name is empty, or over 63 characters
+        return socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return [
+        ResolveResult(
+            hostname=host, host=_host(address), port=port, family=kind, proto=protocol, flags=numeric
+        )
+        for kind, _, protocol, _, address in found
+        if isinstance(address[0], str)
+    ]
+
+
+def _host(address: tuple[str | int, ...]) -> str:
+    """The address as text, with the interface for a link-local one."""
+    if len(address) > 3 and address[3]:
+        return f"{address[0]}%{address[3]}"
+    return str(address[0])
+
+
 class GuardedResolver(AbstractResolver):
     """Resolves names and leaves out every address that the policy refuses.
 
@@ -38,7 +102,7 @@ class GuardedResolver(AbstractResolver):
     def __init__(self, policy: UrlPolicy) -> None:
         """Must be made within a running event loop."""
         self._policy = policy
-        self._inner = aiohttp.ThreadedResolver()
+        self._inner = Resolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -62,7 +126,7 @@ class GuardedResolver(AbstractResolver):
 
 def open_session(user_agent: str, policy: UrlPolicy | None) -> aiohttp.ClientSession:
     """A session without cookies and netrc; without a policy every address is connected to."""
-    resolver = GuardedResolver(policy) if policy is not None else aiohttp.ThreadedResolver()
+    resolver = GuardedResolver(policy) if policy is not None else Resolver()
     return aiohttp.ClientSession(
         # No limit here: how many requests run at once is for the rooms that make them to say.
         connector=aiohttp.TCPConnector(resolver=resolver, limit=0),
@@ -85,7 +149,7 @@ def read_url(text: str) -> URL:
         url = URL(text, encoded=text.isascii() and " " not in text)
         usable = url.scheme in ("http", "https") and bool(url.raw_host) and url.port is not None
     except ValueError as error:
-        raise UrlRefused(f"it cannot be read as a URL ({error})") from error
+        raise UrlRefused("it cannot be read as a URL: its host or its port is malformed") from error
     if not usable:
         raise UrlRefused("it is not an absolute http:// or https:// URL")
     return url

@@ -71,6 +71,7 @@ class Done(NamedTuple):
     """The end. `payload` is the returned value as JSON text (None for a model that yields, or that did not succeed).
 
     `predict_time` is the model's own time in seconds, None when it never ran; `at` is in seconds since the epoch.
+    `unseen` says that the model never got the order: its worker was dying, so that another may run it instead.
     """
 
     status: Ending
@@ -79,6 +80,7 @@ class Done(NamedTuple):
     error: str | None = None
     predict_time: float | None = None
     files: tuple[OutputFile, ...] = ()
+    unseen: bool = False
 
 
 Event: TypeAlias = Started | Log | Output | Metric | Done

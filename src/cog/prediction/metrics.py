@@ -2,9 +2,60 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from cog.prediction.events import Metric
+
+# About the bytes of JSON text that are kept of all metrics of one prediction.
+LIMIT: Final = 16 * 1024 * 1024
+NOTICE: Final = (
+    "[cog: the metrics of this prediction are over 16 MiB; what is recorded from here on is dropped]\n"
+)
+# What an entry takes in memory, whatever its text is.
+_PER_ENTRY: Final = 64
+
+
+class Meter:
+    """Keeps the figures of one prediction within the limit.
+
+    What comes is counted; only when that reaches the limit is measured what is there, so that a figure that is replaced
+    again and again costs no more than itself.
+    """
+
+    __slots__ = ("_left", "full")
+
+    def __init__(self) -> None:
+        self.full = False
+        self._left = LIMIT
+
+    def record(self, metrics: dict[str, object], metric: Metric) -> bool:
+        """Take `metric` into `metrics`; False when it was dropped, since there is no room."""
+        if self.full:
+            return False
+        cost = _PER_ENTRY + len(metric.name) + _size(metric.value)
+        self._left -= cost
+        if self._left < 0:
+            room = LIMIT - _size(metrics) - cost
+            if room < 0:
+                self.full = True
+                return False
+            self._left = max(room, LIMIT // 4)  # near the limit, not measured again for each figure
+        record(metrics, metric)
+        return True
+
+
+def _size(value: object) -> int:
+    match value:
+        case dict():
+            return sum(_PER_ENTRY + len(name) + _size(item) for name, item in value.items())
+        case list():
+            return sum(_PER_ENTRY + _size(item) for item in value)
+        case str():
+            return len(value)
+        case int() if value.bit_length() > 64:
+            return value.bit_length() // 3
+        case _:
+            return 0
 
 
 def record(metrics: dict[str, object], metric: Metric) -> None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from cog.prediction.events import TERMINAL, Done, Event, Log, Metric, Output, Started, Status
 from cog.prediction.logs import LogText
-from cog.prediction.metrics import record
+from cog.prediction.metrics import NOTICE, Meter
 from cog.prediction.states import following
 
 _text: Final[Callable[[str], str]] = json.JSONEncoder(ensure_ascii=False).encode
@@ -41,8 +41,8 @@ class Prediction:
     """
 
     __slots__ = (
-        "_rendered", "_result", "chunks", "completed_at", "created_at", "error", "id", "input", "listeners", "logs", "metrics",
-        "started_at", "status", "streams", "timings", "version",
+        "_meter", "_rendered", "_result", "chunks", "completed_at", "created_at", "error", "id", "input", "listeners", "logs",
+        "metrics", "started_at", "status", "streams", "timings", "version",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +62,7 @@ class Prediction:
         self.logs = LogText()
         self.error: str | None = None
         self.metrics: dict[str, object] = {}
+        self._meter: Meter | None = None
         self.timings = NO_TIMINGS
         self.listeners: list[Listener] = []
         self._result: bytes | None = None
@@ -92,10 +93,17 @@ class Prediction:
             case Output(payload):
                 self.chunks.append(payload)
             case Metric():
-                record(self.metrics, event)
+                self._record(event)
             case Done():
                 self._end(event)
         self.status = status
+
+    def _record(self, metric: Metric) -> None:
+        if self._meter is None:
+            self._meter = Meter()
+        full = self._meter.full
+        if not self._meter.record(self.metrics, metric) and not full:
+            self.logs.append(NOTICE)
 
     def _end(self, event: Done) -> None:
         self.completed_at = event.at

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta
@@ -22,6 +24,7 @@ from cog.signature.kinds import (
     Number,
     SecretText,
     Text,
+    Union,
 )  # fmt: skip
 
 # What msgspec decodes into. A type that is made at run time has no better name.
@@ -75,10 +78,41 @@ def _unlimited(kind: Kind, *, local_files: bool) -> FastType | None:
             return dict[str, _PLAIN[type(values)]]  # type: ignore[misc]  # made at run time
         case Choice(values):
             return _one_of(values)
+        case Union(members):
+            return _any_of(members)
         case File():
             return str if local_files else _URL
         case _:
             return _PLAIN.get(type(kind))
+
+
+def _any_of(members: tuple[Kind, ...]) -> FastType | None:
+    """A union of scalars; what may hold a secret or a file is left to the complete check."""
+    if not all(isinstance(member, Text | Integer | Number | Boolean | Null) for member in members):
+        return None
+    return functools.reduce(operator.or_, [_PLAIN[type(member)] for member in members])
+
+
+def unread(parameter: Parameter) -> bytes | None:
+    """The first letters that the JSON text for `parameter` may have, when nothing more is asked of it."""
+    if any(getattr(parameter, rule) is not None for rule in _LENGTHS | _BOUNDS | _CHOICES):
+        return None
+    return _first_letters(parameter.kind)
+
+
+def _first_letters(kind: Kind) -> bytes | None:
+    match kind:
+        case Anything():
+            return b'{["-0123456789tfn'
+        case Mapping(None):
+            return b"{"
+        case Array(Anything()):
+            return b"["
+        case Nullable(inner):
+            letters = _first_letters(inner)
+            return letters and letters + b"n"
+        case _:
+            return None
 
 
 def _text(parameter: Parameter) -> FastType:

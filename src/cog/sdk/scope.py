@@ -16,6 +16,8 @@ LONGEST: Final = 128
 DEEPEST: Final = 4
 # Levels of lists and dicts in one value: every Python, in the worker and in the server, reads and writes as many.
 NESTED: Final = 300
+# Characters of one value as JSON text. The server keeps 16 MiB of all the metrics of one prediction.
+LARGEST_VALUE: Final = 64 * 1024 * 1024
 _SEGMENT: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*")
 _MODES: Final = {"replace": "replace", "incr": "increment", "increment": "increment", "append": "append"}
 _TYPES: Final = (bool, int, float, str, list, dict)  # bool first: it is an int too
@@ -200,6 +202,10 @@ def _plain(name: str, value: object) -> tuple[type, object]:
 
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        if len(text) > LARGEST_VALUE:
+            raise ValueError(
+                f"that would be {len(text):,} characters, and {LARGEST_VALUE:,} are allowed; return large data as output"
+            )
         plain = json.loads(_SURROGATE.sub("\ufffd", text))
         if _deeper(plain, NESTED):
             raise RecursionError

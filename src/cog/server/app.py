@@ -15,7 +15,8 @@ from cog.server.wire import Receive, Scope, Send
 class IdConvertor(PathConvertor):
     """A path parameter that may hold slashes (which the rule for ids then refuses), but is never empty."""
 
-    regex = ".+"
+    # With the ends of lines, which "." leaves out: an id that has one is refused by the rule too, not cut.
+    regex = "(?s:.+)"
 
 
 class Application:
@@ -29,8 +30,11 @@ class Application:
         """Answer one request."""
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/predictions":
             await self._create(scope, receive, send)
-        else:
-            await self._rest(scope, receive, send)
+            return
+        if scope["type"] == "http" and scope["path"].endswith("\n"):
+            # The "$" of a route matches before it too: such a path would lead where the path without it does.
+            scope = {**scope, "path": scope["path"] + "%0a"}
+        await self._rest(scope, receive, send)
 
 
 def _routed(create: Create, routes: Routes) -> Starlette:
@@ -52,7 +56,12 @@ def _routed(create: Create, routes: Routes) -> Starlette:
             Route("/docs", DocsPage().show, methods=["GET"]),
             Route("/shutdown", routes.shut_down, methods=["POST"]),
         ],
-        exception_handlers={404: routes.not_found, 405: routes.wrong_method, CogError: routes.failed},
+        exception_handlers={
+            404: routes.not_found,
+            405: routes.wrong_method,
+            CogError: routes.failed,
+            Exception: routes.broken,
+        },
     )
     app.router.redirect_slashes = False
     return app

@@ -1,51 +1,339 @@
-"""One client's connection: uvicorn's HTTP protocol, with the two things that this server needs beside it."""
+"""One client's connection: bytes to requests, answered in their order, and how long a client may take."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from cog.errors import CogError, RequestError, RequestTimeout
+from cog.server.exchange import Exchange
+from cog.server.patience import SLOWEST, Patience, Progress, Stage
+from cog.server.reader import Head, Reader
+from cog.server.traffic import App, Traffic
+from cog.server.wire import Receive, Scope, Send, error_answer
 
-from cog.server.wire import Scope
+log = logging.getLogger("cog.server")
+
+# Requests that wait for the answer to an earlier one. When there are more nothing is read, not even that the client is
+# gone; and bytes that are looked at in one go, so that there are not many more.
+_MOST_WAITING: Final = 16
+_BITE: Final = 16 * 1024
+# Bytes of a body that are kept for an application that does not read them yet.
+_BUFFER: Final = 64 * 1024
 
 _EXTENSION: Final = "cog.connection"
+_NO_REQUEST: Final[Scope] = {"type": "http", "method": "GET", "http_version": "1.1", "headers": []}
 
 
-class Connection(HttpToolsProtocol):
-    """Tells at once when the client goes away, without a task that waits for it, and answers errors as JSON."""
+class Connection(asyncio.Protocol):
+    """Tells at once when the client goes away, without a task that waits for it."""
 
-    _lost: Callable[[], object] | None = None
-    _gone = False
+    _transport: asyncio.Transport
+    _reader: Reader
+
+    def __init__(self, traffic: Traffic, loop: asyncio.AbstractEventLoop) -> None:
+        self._traffic = traffic
+        self._loop = loop
+        self._patience = Patience(traffic.client_timeout, traffic.keep_alive, loop.time())
+        self._lost: Callable[[], object] | None = None
+        self._exchange: Exchange | None = None  # of the request that is read
+        self._running: Exchange | None = None  # the one that is answered
+        self._task: asyncio.Task[None] | None = None
+        self._waiting: deque[tuple[Exchange, App]] = deque()
+        self._deaf = False  # nothing that comes is looked at any more
+        self._gone = False  # the client is gone, or has at least closed its side
+        self._leaving = False
+        self._held = b""  # what has come and is not looked at yet
+        self._unread = False  # a request was refused, and the client may still send more of it
+        self._paused = False
+        self._full = False  # the client does not take what was written
+        self._room: asyncio.Future[None] | None = None
+        self._moves = 0
+        self._written = 0
 
     def when_lost(self, call: Callable[[], object] | None) -> None:
-        """Call `call` when the connection is lost; None for nothing. A connection lost already calls at once."""
+        """Call `call` when the client goes away; None for nothing. If it has gone already, that is at once."""
         self._lost = call
-        if call is not None and self._gone:
-            self._lost = None
-            call()
+        if self._gone:
+            self._tell_lost()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Part of asyncio's protocol."""
-        super().connection_lost(exc)
+    def _tell_lost(self) -> None:
         self._gone = True
         if self._lost is not None:
             lost, self._lost = self._lost, None
             lost()
 
-    def on_message_begin(self) -> None:
-        """Part of httptools' protocol: a request begins."""
-        super().on_message_begin()
-        cast("Scope", self.scope)["extensions"] = {_EXTENSION: self}
+    # asyncio's protocol
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer a request that is not HTTP."""
-        body = b'{"error":"the request is not valid HTTP/1.1","status":"failed"}'
-        self.transport.write(
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s"
-            % (len(body), body)
-        )
-        self.transport.close()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has come."""
+        self._transport = cast("asyncio.Transport", transport)
+        fixed: Scope = {"extensions": {_EXTENSION: self}}
+        for key, name in (("server", "sockname"), ("client", "peername")):
+            address = transport.get_extra_info(name)
+            fixed[key] = (str(address[0]), int(address[1])) if address else None
+        self._reader = Reader(self, fixed)
+        if not self._traffic.enter(self):
+            self._deaf = True
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is no more."""
+        self._traffic.leave(self)
+        self._deaf = True
+        self._tell_lost()
+        for exchange, _ in self._waiting:
+            exchange.lose()
+        self._waiting.clear()
+        if self._running is not None and self._task is not None:
+            self._running.lose()
+            self._traffic.orphans.add(self._task)
+            self._task.add_done_callback(self._traffic.orphans.discard)
+        self._exchange = self._task = None
+        self._make_writable()
+        del self._reader  # it holds this connection
+
+    def eof_received(self) -> bool:
+        """Nothing more will come. Whether the client still reads only an answer will tell; so there is one."""
+        self._deaf = True
+        self._tell_lost()
+        if self._reader.open and not self._reader.in_head and self._exchange is not None:
+            self._exchange.break_off(
+                RequestError("the client closed its side before its request was complete")
+            )
+        return not self._leaving and (self._running is not None or bool(self._waiting))
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        self._moves += 1
+        if not self._deaf:
+            self._held += data
+            self._read()
+
+    def _read(self) -> None:
+        """Look at what has come, as long as not too many requests wait already."""
+        data, done = self._held, 0
+        try:
+            while done < len(data) and len(self._waiting) <= _MOST_WAITING and not self._deaf:
+                self._reader.read(data[done : done + _BITE])
+                done += _BITE
+        except CogError as error:
+            self._refuse(error)
+        self._held = b"" if self._deaf else data[done:]
+        if self._held:
+            self._pause()
+
+    def pause_writing(self) -> None:
+        """The client is slow to take its answers."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """It has taken most of them."""
+        self._full = False
+        self._make_writable()
+        if self._running is None:
+            self._go_on()
+
+    def _make_writable(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    # What the reader hands on
+
+    def take_head(self, head: Head) -> None:
+        """A request has begun."""
+        if self._deaf:
+            self._exchange = None
+            return
+        self._exchange = Exchange(self, head.scope, keep_alive=head.keep_alive, expects=head.expects)
+        self._begin(self._exchange, self._traffic.app)
+
+    def take_body(self, part: bytes) -> None:
+        """A part of its body."""
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.feed(part)
+            if exchange.buffered > _BUFFER:
+                self._pause()
+
+    def take_end(self) -> None:
+        """It is whole."""
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.end()
+            if not exchange.keep_alive:
+                self._deaf = True
+
+    # Requests to answers
+
+    def _begin(self, exchange: Exchange, app: App) -> None:
+        if self._running is None and not self._full:
+            self._start(exchange, app)
+        else:
+            self._waiting.append((exchange, app))
+
+    def _start(self, exchange: Exchange, app: App) -> None:
+        self._running = exchange
+        self._task = self._loop.create_task(self._serve(exchange, app))
+
+    async def _serve(self, exchange: Exchange, app: App) -> None:
+        try:
+            await app(exchange.scope, exchange.receive, exchange.send)
+            if not (exchange.answered or exchange.gone):
+                raise RuntimeError("the application has ended without a whole answer")
+        except Exception:
+            log.exception(
+                "a defect of the server: %s %s has failed",
+                exchange.scope["method"],
+                exchange.scope.get("path"),
+            )
+            if not exchange.started:
+                await error_answer(CogError("an error of the server; its log says more")).send(exchange.send)
+            elif not exchange.answered:
+                self._transport.abort()  # half an answer must not look like a whole one
+
+    def _refuse(self, error: CogError) -> None:
+        """Answer what cannot be read, after the requests that came before it, and read no more."""
+        if self._deaf:
+            return
+        self._deaf = True
+        exchange = self._exchange
+        if exchange is None or exchange.whole or self._reader.in_head:
+            self._unread = True
+
+            async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+                await error_answer(error).send(send)
+
+            self._begin(Exchange(self, _NO_REQUEST, keep_alive=False), refuse)
+        elif exchange.answered:
+            self._hang_up()
+        else:
+            exchange.break_off(error)
+
+    # What an exchange needs
+
+    @property
+    def date(self) -> bytes:
+        """The Date header, as a line."""
+        return self._traffic.date
+
+    @property
+    def last(self) -> bool:
+        """True when no other request will be answered here."""
+        return (self._deaf or self._traffic.draining) and not self._waiting
+
+    def write(self, data: bytes) -> None:
+        """Send to the client."""
+        if not self._transport.is_closing():
+            self._written += len(data)
+            self._transport.write(data)
+
+    async def writable(self) -> None:
+        """Return once the client has taken most of what was written."""
+        if self._full:
+            self._room = self._loop.create_future()
+            await self._room
+
+    def read_on(self) -> None:
+        """Read more of the request."""
+        if self._paused and not (self._held or self._gone or self._transport.is_closing()):
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _pause(self) -> None:
+        if not (self._paused or self._gone or self._transport.is_closing()):
+            self._paused = True
+            self._transport.pause_reading()
+
+    def answered(self, exchange: Exchange) -> None:
+        """The answer is written: the next one, or the end."""
+        self._running = None
+        self._moves += 1
+        if exchange.keep_alive:
+            self._go_on()
+        else:
+            self._hang_up()
+
+    def _go_on(self) -> None:
+        if self._waiting and not self._full:
+            self._start(*self._waiting.popleft())
+        if self._held:
+            self._read()
+        if self._deaf and self._running is None and not self._waiting:
+            self._hang_up()
+        else:
+            self.read_on()
+
+    def _hang_up(self) -> None:
+        """Close once the answer is sent. What the client still sends is thrown away first: a reset would take the
+        answer from it (RFC 9112, section 9.6)."""
+        if self._leaving or self._transport.is_closing():
+            return
+        self._deaf = self._leaving = True
+        self._waiting.clear()
+        self._held = b""
+        if self._gone or not (self._reader.open or self._paused or self._unread):
+            self._transport.close()
+        else:
+            self._transport.write_eof()
+            self.read_on()
+
+    def leave(self) -> None:
+        """Close, unless an answer is under way. A request that is not complete gets none."""
+        running = self._running
+        asked = running is not None and (running.whole or running.started)
+        if not asked and not self._waiting:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once, whatever is under way."""
+        self._transport.abort()
+
+    # How long a client may take
+
+    def idle_since(self) -> float | None:
+        """Since when nothing has been asked here, as the sweep has seen it; None when something is under way."""
+        if self._transport.is_closing() or self._progress().stage is not Stage.REQUEST:
+            return None
+        return self._patience.since
+
+    def check(self, now: float) -> None:
+        """Hang up if the client keeps the server waiting for too long."""
+        progress = self._progress()
+        if not self._patience.exhausted(progress, now):
+            return
+        seconds = self._traffic.client_timeout
+        if progress.stage is Stage.HEAD:
+            self._refuse(
+                RequestTimeout(f"the head of the request was not complete within {seconds:g} seconds")
+            )
+        elif progress.stage is Stage.BODY:
+            self._refuse(
+                RequestTimeout(f"the request body came too slowly: {SLOWEST:,} bytes a second are the least")
+            )
+        elif progress.stage is Stage.REQUEST:
+            self._transport.close()
+        else:
+            self._transport.abort()
+
+    def _progress(self) -> Progress:
+        """What the client has to do next, and how far it is."""
+        reader = self._reader
+        left = self._transport.get_write_buffer_size()
+        if left:
+            stage, number = Stage.TAKING, self._written - left
+        elif self._leaving:
+            stage, number = Stage.LEAVING, 0
+        elif reader.open and not (self._paused or self._deaf):
+            stage, number = Stage.HEAD if reader.in_head else Stage.BODY, reader.messages
+        elif self._running is None:
+            stage, number = Stage.REQUEST, self._moves
+        else:
+            stage, number = Stage.NOTHING, 0
+        return Progress(stage, number, reader.received)
 
 
 def connection_of(scope: Scope) -> Connection:

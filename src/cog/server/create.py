@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
 
 import msgspec
 
@@ -20,10 +23,11 @@ from cog.prediction.request import (
     new_id,
     valid_id,
 )
+from cog.schema.validate import LARGE
 from cog.server.connection import connection_of
+from cog.server.envelope import Envelope
 from cog.server.wire import (
     Answer,
-    Envelope,
     Preference,
     Receive,
     Scope,
@@ -39,6 +43,13 @@ from cog.service.service import Service
 from cog.store.memory import MemoryStore
 
 _TRACE: Final = ("traceparent", "tracestate")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Large bodies are read beside the event loop: what takes no time for ordinary ones takes seconds for 100 MiB. Two at a
+# time, since what is read is many times as large in memory.
+_READERS: Final = ThreadPoolExecutor(2, "cog-bodies")
 
 
 class Waiter:
@@ -71,31 +82,42 @@ class Create:
             answer = await self._answer(scope, receive, wanted)
         except CogError as error:
             shown = wanted if wanted is not None and valid_id(wanted) else None
-            close = self._service.draining or error.status == 413
-            answer = error_answer(error, shown, close=close)
+            answer = error_answer(error, shown, close=error.status == 413)
         await answer.send(send)
 
     async def _answer(self, scope: Scope, receive: Receive, wanted: str | None) -> Answer:
-        envelope = read_envelope(scope, await read_body(scope, receive, self._max_body))
+        body = await read_body(scope, receive, self._max_body)
+        large = len(body) > LARGE
+        envelope = await _aside(read_envelope, scope, body) if large else read_envelope(scope, body)
         prediction_id = _agreed_id(envelope, wanted)
-        if prediction_id is not None:
-            known = self._known(prediction_id, idempotent=wanted is not None)
-            if known is not None:
-                return known
+        known = self._known(prediction_id, idempotent=wanted is not None)
+        if known is not None:
+            return known
         self._service.check_ready()
         if accepts_event_stream(scope):
             raise NotAcceptable(
                 "this model does not support streaming responses. Send the request without Accept: text/event-stream"
             )
         request = self._request(scope, envelope, prediction_id or new_id())
-        prediction = self._service.submit(request, self._service.take(request.input))
+        if large:
+            intake = await _aside(self._service.take, request.input)
+            # Meanwhile another request may have had the same id, and the model may have gone.
+            known = self._known(prediction_id, idempotent=wanted is not None)
+            if known is not None:
+                return known
+            self._service.check_ready()
+        else:
+            intake = self._service.take(request.input)
+        prediction = self._service.submit(request, intake)
         preference = read_preference(scope)
         if preference.respond_async:
             return await _respond_async(prediction, preference)
         return await self._wait(scope, prediction)
 
-    def _known(self, prediction_id: str, *, idempotent: bool) -> Answer | None:
+    def _known(self, prediction_id: str | None, *, idempotent: bool) -> Answer | None:
         """The answer for an id that is in flight, or (PUT only) that has succeeded and is still kept."""
+        if prediction_id is None:
+            return None
         running = self._service.find(prediction_id)
         if running is not None:
             return Answer(202, running.render())
@@ -129,6 +151,11 @@ class Create:
             finally:
                 connection.when_lost(None)
         return Answer(200, prediction.render())
+
+
+async def _aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `work` returns, done in a thread: it takes so long that others would notice."""
+    return await asyncio.get_running_loop().run_in_executor(_READERS, partial(work, *args, **kwargs))
 
 
 def _agreed_id(envelope: Envelope, wanted: str | None) -> str | None:

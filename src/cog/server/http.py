@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from socket import socket
-from typing import Final
+from typing import Final, NoReturn
 
 from cog import settings as options
 from cog.backend import bundle
-from cog.backend.local import LocalBackend, Pool
+from cog.backend.local import LocalBackend
 from cog.backend.owner import Spec
+from cog.backend.pool import Pool
 from cog.errors import CogError
 from cog.files.fetch import Fetcher
-from cog.files.folders import RuntimeFolder
+from cog.files.folders import RuntimeFolder, unusable
 from cog.files.publish import Publisher
 from cog.net.client import Client
 from cog.net.policy import UrlPolicy
@@ -30,7 +31,7 @@ from cog.server.app import Application
 from cog.server.create import Create
 from cog.server.lifecycle import Lifecycle
 from cog.server.listener import Listener as HttpListener
-from cog.server.listener import bind, url_of
+from cog.server.listener import allow_open_files, bind, url_of
 from cog.server.routes import Routes
 from cog.server.source import Source, locate
 from cog.service.journey import Courier
@@ -48,6 +49,9 @@ WEBHOOKS_TIMEOUT: Final = 5.0
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to end; gives the exit code: 0, or 1 for what a person has to mend first."""
+    _occupy_descriptors()
+    lifecycle = Lifecycle()
+    lifecycle.watch_signals()
     try:
         settings = options.read(sys.argv[1:] if argv is None else argv, os.environ)
         logs.configure(settings.log_level, settings.log_format, sys.stderr)
@@ -55,44 +59,69 @@ def main(argv: Sequence[str] | None = None) -> int:
             log.warning("%s", warning)
         source = locate(settings, Path.cwd())
         sockets = bind(settings.host, settings.port)
+        with RuntimeFolder() as folders:
+            server = Server(settings, source, folders, lifecycle)
+            lifecycle.arm(ignore_sigterm=settings.await_explicit_shutdown, at_once=server.end_at_once)
+            if not lifecycle.told:
+                _new_loop().run_until_complete(server.serve(sockets))
     except CogError as error:
-        sys.stderr.write(f"cog: {error}\n")
+        if sys.stderr is not None:
+            sys.stderr.write(f"cog: {error}\n")
+            sys.stderr.flush()
         return error.exit_code
-    with RuntimeFolder() as folders:
-        _run(Server(settings, source, folders), sockets)
     return 0
 
 
-def _run(server: Server, sockets: list[socket]) -> None:
+def _occupy_descriptors() -> None:
+    """Standard streams that were closed lead nowhere: a socket must not get their number, prints would go into it."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop
     except ImportError:  # where it cannot be installed asyncio's own loop serves, only slower
-        asyncio.run(server.serve(sockets))
-    else:
-        uvloop.run(server.serve(sockets))
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
 
 
 class Server:
     """All parts of one server, joined."""
 
-    def __init__(self, settings: Settings, source: Source, folders: RuntimeFolder) -> None:
+    def __init__(
+        self, settings: Settings, source: Source, folders: RuntimeFolder, lifecycle: Lifecycle
+    ) -> None:
         self._settings = settings
         self._folders = folders
+        self._lifecycle = lifecycle
         policy = UrlPolicy(settings.url_policy)
         self._client = Client(policy, user_agent=settings.user_agent)
         self._webhooks = Webhooks(
-            self._client, interval=settings.throttle_interval, token=settings.webhook_auth_token
+            self._client,
+            interval=settings.throttle_interval,
+            token=settings.webhook_auth_token,
+            keys=settings.webhook_signing_secrets or (),
         )
         self._store = MemoryStore(settings.keep)
         self._prints = PredictionPrints()
-        self._backend = LocalBackend(_spec(settings, source, folders), _pool(settings, source))
+        open_files = allow_open_files()  # for connections; the model gets what the server was started with
+        self._backend = LocalBackend(_spec(settings, source, folders, open_files), _pool(settings, source))
         courier = Courier(
             folders,
-            Fetcher(self._client, max_bytes=settings.max_download),
+            Fetcher(self._client, max_bytes=settings.max_download, timeout=settings.download_timeout),
             Publisher(self._client, upload_url=settings.upload_url),
+            max_output=settings.max_output,
         )
         self._service = Service(
-            self._backend, courier, self._audience, show, local_files=settings.allow_local_files
+            self._backend,
+            courier,
+            self._audience,
+            show,
+            local_files=settings.allow_local_files,
+            max_files=settings.max_files,
         )
         self._create = Create(self._service, self._store, policy, settings.max_body)
 
@@ -103,40 +132,45 @@ class Server:
 
     async def serve(self, sockets: list[socket]) -> None:
         """Serve on `sockets` until the end is told, then end everything in order."""
-        lifecycle = Lifecycle(
-            ignore_sigterm=self._settings.await_explicit_shutdown, at_once=self._end_at_once
+        routes = Routes(self._service, self._store, self._lifecycle.shut_down)
+        listener = HttpListener(
+            Application(self._create, routes), sockets, client_timeout=self._settings.client_timeout
         )
-        routes = Routes(self._service, self._store, lifecycle.shut_down)
-        listener = HttpListener(Application(self._create, routes), sockets)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._client)
-            lifecycle.watch_signals()
             stack.push_async_callback(self._backend.stop)
             await self._service.start()
             await listener.open()
             urls = list(dict.fromkeys(map(url_of, sockets)))
             log.info("listening on %s", " and ".join(urls), extra={"fields": {"urls": urls}})
             gc.freeze()  # what is there now stays: the collector need not look at it again
-            await lifecycle.ended()
+            await self._lifecycle.ended()
+            listener.drain()
             await self._service.drain(self._settings.drain_timeout, self._settings.cancel_grace)
             await self._webhooks.close(WEBHOOKS_TIMEOUT)
             await listener.close(WEBHOOKS_TIMEOUT)
         log.info("the server has ended")
 
-    def _end_at_once(self, code: int) -> None:
+    def end_at_once(self, code: int) -> NoReturn:
+        """Kill the workers with all their children, remove the files, and end this process with `code`."""
         self._backend.kill()
         self._folders.remove(self._folders.path)
         os._exit(code)
 
 
-def _spec(settings: Settings, source: Source, folders: RuntimeFolder) -> Spec:
+def _spec(settings: Settings, source: Source, folders: RuntimeFolder, open_files: int) -> Spec:
     kit = Path(folders.path) / "sdk"
-    bundle.build(kit)
+    try:
+        bundle.build(kit)
+    except OSError as error:
+        raise unusable(os.path.dirname(folders.path), error) from error
     return Spec(
-        command=(settings.worker_python or sys.executable, "-u", str(kit)),
+        command=(settings.worker_python or sys.executable, "-u", str(kit), "--open-files", str(open_files)),
         reference=source.reference,
         folder=str(source.folder),
-        environment=dict(os.environ),
+        environment=dict(
+            os.environ, COG_MAX_OUTPUT=str(settings.max_output)
+        ),  # in bytes, for `worker/outputs.py`
         max_concurrency=settings.max_concurrency,
         cancel_grace=settings.cancel_grace,
     )
@@ -150,4 +184,6 @@ def _pool(settings: Settings, source: Source) -> Pool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Everything has ended, or has been given up, in order; a thread that still waits for a name that does not resolve or
+    # for a disk that does not answer, which sys.exit() would wait for, must not hold up the end.
+    os._exit(main())

@@ -1,11 +1,13 @@
-"""Signals, and the order in which everything ends."""
+"""The end of the server: who tells it, and what a second signal does."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable
+from types import FrameType
 from typing import Final
 
 log = logging.getLogger("cog.server")
@@ -14,22 +16,41 @@ _ENDINGS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Lifecycle:
-    """Waits for the end: a signal or `shut_down()`. A second signal ends everything at once."""
+    """The end is told by a signal or by `shut_down()`. A second signal ends everything at once.
 
-    def __init__(self, *, ignore_sigterm: bool, at_once: Callable[[int], None]) -> None:
-        """`at_once` is called with the exit code when a second signal comes, and does not return."""
-        self._ignore_sigterm = ignore_sigterm
-        self._at_once = at_once
-        self._ending = asyncio.Event()
+    The handlers are plain ones, not those of the event loop: they are there before there is a loop and after
+    it, and a second signal also ends a server whose loop is held up.
+    """
+
+    def __init__(self) -> None:
+        self._early: list[int] | None = []  # signals that came before it was known what they mean
+        self._ignore_sigterm = False
+        self._at_once: Callable[[int], object] = os._exit
         self._signaled = False
+        self._told = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending = asyncio.Event()
 
     def watch_signals(self) -> None:
-        """Take the signals of this process."""
-        loop = asyncio.get_running_loop()
+        """Take the signals of this process. Those that come before `arm()` count when it is called."""
         for number in _ENDINGS:
-            loop.add_signal_handler(number, self._on_signal, number)
+            signal.signal(number, self._on_signal)
 
-    def _on_signal(self, number: signal.Signals) -> None:
+    def arm(self, *, ignore_sigterm: bool, at_once: Callable[[int], object]) -> None:
+        """From now on signals count. `at_once` gets the exit code when a second one comes, and does not return."""
+        self._ignore_sigterm = ignore_sigterm
+        self._at_once = at_once
+        early, self._early = self._early or [], None
+        for number in early:
+            self._count(signal.Signals(number))
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if self._early is not None:
+            self._early.append(number)
+        else:
+            self._count(signal.Signals(number))
+
+    def _count(self, number: signal.Signals) -> None:
         if number is signal.SIGTERM and self._ignore_sigterm:
             log.info(
                 "SIGTERM is ignored (--await-explicit-shutdown); SIGINT and POST /shutdown end the server"
@@ -40,12 +61,22 @@ class Lifecycle:
             self._at_once(128 + number)
         self._signaled = True
         log.info("%s: the server finishes what is running, then ends", number.name)
-        self._ending.set()
+        self.shut_down()
+
+    @property
+    def told(self) -> bool:
+        """True when the end has begun."""
+        return self._told
 
     def shut_down(self) -> None:
         """Begin the end."""
-        self._ending.set()
+        if not self._told:
+            self._told = True
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._ending.set)  # a signal comes in the middle of anything
 
     async def ended(self) -> None:
         """Return when the end has begun."""
-        await self._ending.wait()
+        self._loop = asyncio.get_running_loop()
+        if not self._told:
+            await self._ending.wait()

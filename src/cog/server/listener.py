@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import resource
 import socket
 import time
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Final
 
-from uvicorn.config import Config
-from uvicorn.server import ServerState
-
 from cog.errors import SettingError
-from cog.server.app import Application
 from cog.server.connection import Connection
+from cog.server.traffic import App, Traffic
 
 _BACKLOG: Final = 2048
 _KEEP_ALIVE: Final = (
     75  # seconds an idle connection is kept; longer than the 60 that load balancers keep theirs
 )
+
+# Seconds that idle connections are kept at the end, for a request that may be on its way.
+_LINGER: Final = 0.2
+
+_SWEEP: Final = 1.0  # seconds between two looks at all connections
+# Open files: more than that nobody serves from one process; and what is left for anything but connections.
+_MOST_FILES: Final = 1 << 20
+_OTHER_FILES: Final = 512
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -76,42 +84,82 @@ def url_of(sock: socket.socket) -> str:
 class Listener:
     """Accepts connections on sockets and answers them with an application."""
 
-    def __init__(self, app: Application, sockets: list[socket.socket]) -> None:
+    def __init__(
+        self,
+        app: App,
+        sockets: list[socket.socket],
+        *,
+        client_timeout: float,
+        keep_alive: float = _KEEP_ALIVE,
+    ) -> None:
+        """Seconds: how long a client may take (see `--client-timeout`), and how long an idle one is kept."""
         self._sockets = sockets
-        self._state = ServerState()
-        self._config = Config(
-            app, http=Connection, ws="none", lifespan="off", access_log=False, log_config=None, server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE, interface="asgi3", proxy_headers=False,
-        )  # fmt: skip
+        self._traffic = Traffic(app, client_timeout=client_timeout, keep_alive=keep_alive, most=_most())
+        self._every = min(_SWEEP, client_timeout / 4, keep_alive / 4)
         self._servers: list[asyncio.Server] = []
-        self._clock: asyncio.TimerHandle | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def open(self) -> None:
         """Begin to accept."""
-        self._config.load()
         loop = asyncio.get_running_loop()
         self._tick(loop)
+        self._sweep(loop)
         for sock in self._sockets:
             self._servers.append(await loop.create_server(self._connection, sock=sock, backlog=_BACKLOG))
 
     def _connection(self) -> Connection:
-        return Connection(self._config, self._state, {})
+        return Connection(self._traffic, asyncio.get_running_loop())
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Set the Date header, which every response carries, once a second."""
+        """Set the Date header, which every answer carries, once a second."""
         now = time.time()
-        self._state.default_headers = [(b"date", formatdate(now, usegmt=True).encode())]
-        self._clock = loop.call_later(1.0 - now % 1.0, self._tick, loop)
+        self._traffic.date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
+        self._timers["date"] = loop.call_later(1.0 - now % 1.0, self._tick, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One timer for all connections costs a request nothing."""
+        self._timers["sweep"] = loop.call_later(self._every, self._sweep, loop)
+        self._traffic.sweep(loop.time())
+
+    def drain(self) -> None:
+        """From now on each answer is the last one on its connection, so that at the end no request is on its way."""
+        self._traffic.draining = True
+
+    def _accept_waiting(self) -> list[socket.socket]:
+        """The clients whom the system has connected and whom nobody has accepted yet: closing would reset them."""
+        waiting: list[socket.socket] = []
+        for sock in self._sockets:
+            try:
+                while True:
+                    waiting.append(sock.accept()[0])
+            except OSError:
+                continue  # usually BlockingIOError: nobody is left
+        return waiting
 
     async def close(self, timeout: float) -> None:
-        """Accept nothing more, let open answers be completed for up to `timeout` seconds, then close what is left."""
-        if self._clock is not None:
-            self._clock.cancel()
+        """Accept nothing more; answers get up to `timeout` seconds to be completed and read, then all is closed."""
+        loop = asyncio.get_running_loop()
+        waiting = self._accept_waiting()
         for server in self._servers:
             server.close()
-        for connection in tuple(self._state.connections):
-            connection.shutdown()
-        if self._state.tasks:
-            await asyncio.wait(tuple(self._state.tasks), timeout=timeout)
-        for connection in tuple(self._state.connections):
-            connection.transport.close()
+        for client in waiting:
+            await loop.connect_accepted_socket(self._connection, client)
+        await self._traffic.end(timeout)
+        for timer in self._timers.values():
+            timer.cancel()
+
+
+def allow_open_files() -> int:
+    """Let this process open as many files as the system allows it; gives how many it was allowed before."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(OSError, ValueError):  # macOS allows less than it says; then it stays as it is
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return soft
+
+
+def _most() -> int | float:
+    """How many connections may be open: some descriptors are left for workers, files, downloads and webhooks."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return math.inf if soft == resource.RLIM_INFINITY else max(soft - _OTHER_FILES, soft // 2)

@@ -112,7 +112,10 @@ class Routes:
 
     async def list(self, request: Request) -> Response:
         """GET /predictions: a page of what is running and kept, newest first."""
-        known: list[Prediction | Kept] = [*self._service.active(), *self._store.newest_first(time.time())]
+        kept = self._store.newest_first(time.time())
+        known: list[Prediction | Kept] = [*self._service.active()]
+        # An id that failed or was canceled may run again; then it stands here as what it is now.
+        known += (prediction for prediction in kept if self._service.find(prediction.id) is None)
         known.sort(key=lambda prediction: prediction.created_at, reverse=True)
         start = _position(known, request.query_params.get("cursor"))
         page = known[start : start + PAGE]
@@ -152,7 +155,11 @@ class Routes:
     async def failed(self, request: Request, error: Exception) -> Response:
         """An error of ours that a handler raised."""
         assert isinstance(error, CogError)
-        return _refused(error, close=self._service.draining)
+        return _refused(error)
+
+    async def broken(self, request: Request, error: Exception) -> Response:
+        """A defect of ours; the connection logs it."""
+        return _refused(CogError("an error of the server; its log says more"))
 
 
 class DocsPage:
@@ -192,8 +199,8 @@ def _json(value: object, status: int = 200) -> Response:
     return Response(to_json(value), status, media_type="application/json")
 
 
-def _refused(error: CogError, *, close: bool = False) -> Response:
-    answer = error_answer(error, close=close)
+def _refused(error: CogError) -> Response:
+    answer = error_answer(error)
     headers = {name.decode(): value.decode() for name, value in answer.headers}
     return Response(answer.body, answer.status, headers, media_type="application/json")
 

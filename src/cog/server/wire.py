@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
-import msgspec
-
-from cog.errors import (
-    BodyTooLarge,
-    CogError,
-    InvalidRequest,
-    Problem,
-    RequestError,
-    UnsupportedMediaType,
-)
-from cog.prediction.request import ID_RULE, WEBHOOK_EVENTS, valid_id
+from cog.errors import BodyTooLarge, CogError, InvalidRequest, RequestError, UnsupportedMediaType
+from cog.server.envelope import Envelope, read
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-
-# What a client sends may be nested this deep, as in the reference.
-DEEPEST: Final = 127
-_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
-_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -49,19 +33,6 @@ class Answer(NamedTuple):
         await send({"type": "http.response.body", "body": self.body})
 
 
-class Envelope(msgspec.Struct, gc=False):
-    """The body of a create request. Fields that are not listed are ignored, as in the reference."""
-
-    id: str | None = None
-    input: msgspec.Raw = msgspec.Raw(b"{}")
-    context: dict[str, str] = msgspec.field(default_factory=dict)
-    webhook: str | None = None
-    webhook_events_filter: list[str] | msgspec.UnsetType = msgspec.UNSET
-
-
-_decode: Final = msgspec.json.Decoder(Envelope).decode
-
-
 def header(scope: Scope, name: bytes) -> str | None:
     """The value of a header; several of the same name are joined as RFC 9110, section 5.3, says."""
     found = [value for key, value in scope["headers"] if key == name]
@@ -77,7 +48,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         BodyTooLarge: it is larger; where its length is announced, before any of it is read.
     """
     length = header(scope, b"content-length")
-    if length is not None and length.isdigit() and int(length) > limit:
+    if length is not None and _is_number(length) and int(length) > limit:
         raise _too_large(limit)
     message = await receive()
     body: bytes = message.get("body", b"")
@@ -120,78 +91,20 @@ def read_envelope(scope: Scope, body: bytes) -> Envelope:
             f"expected a body with Content-Type: application/json, not {media_type[:100]!r}"
         )
     try:
-        if not body.isascii():
-            body.decode()  # the quick reader below does not look into every string
-        envelope = _decode(body)
-    except msgspec.ValidationError:
-        _explain(body)
-    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise _not_json(error) from error
-    _check_depth(body)
-    if envelope.id is not None and not valid_id(envelope.id):
-        raise InvalidRequest([Problem(("body", "id"), f"an id is {ID_RULE}")])
-    events = envelope.webhook_events_filter
-    if events is not msgspec.UNSET and not set(WEBHOOK_EVENTS).issuperset(events):
-        _explain(body)
-    if bytes(envelope.input) == b"null":
-        envelope.input = msgspec.Raw(b"{}")
-    return envelope
+        return read(body)
+    except RequestError as error:
+        coding = header(scope, b"content-encoding")
+        if error.status == 400 and coding is not None and coding.strip().lower() != "identity":
+            raise UnsupportedMediaType(
+                f"the request body has Content-Encoding: {coding[:100]}, and compressed ones are not read. "
+                "Send it as it is"
+            ) from error
+        raise
 
 
 def _is_json(media_type: str) -> bool:
     kind = media_type.partition(";")[0].strip().lower()
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
-
-
-def _not_json(error: Exception) -> RequestError:
-    if isinstance(error, RecursionError):
-        return RequestError(f"the request body is nested too deep: more than {DEEPEST} levels")
-    return RequestError(f"the request body is not JSON: {error}")
-
-
-def _check_depth(body: bytes) -> None:
-    """Refuse JSON that is nested too deep, by taking the innermost brackets away again and again."""
-    if body.count(b"[") + body.count(b"{") <= DEEPEST:
-        return
-    left = _STRING.sub(b"", body).translate(_BRACKETS, _NO_BRACKETS)
-    for _ in range(DEEPEST):
-        left = left.replace(b"[]", b"")
-    if left:
-        raise RequestError(f"the request body is nested too deep: more than {DEEPEST} levels")
-
-
-def _explain(body: bytes) -> NoReturn:
-    """Name everything that is wrong with the fields of a body, which the quick reader refused at the first."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise _not_json(error) from error
-    _check_depth(body)
-    if not isinstance(value, dict):
-        raise InvalidRequest(
-            [Problem(("body",), 'the request body must be a JSON object, for example {"input": {}}')]
-        )
-    problems = [
-        Problem(("body", name), "must be a string or null")
-        for name in ("id", "webhook")
-        if not isinstance(value.get(name), str | None)
-    ]
-    if isinstance(value.get("id"), str) and not valid_id(value["id"]):
-        problems.append(Problem(("body", "id"), f"an id is {ID_RULE}"))
-    context = value.get("context", {})
-    if not isinstance(context, dict) or not all(isinstance(text, str) for text in context.values()):
-        problems.append(Problem(("body", "context"), "must be an object whose values are strings"))
-    events = value.get("webhook_events_filter", [])
-    if not isinstance(events, list) or not all(
-        isinstance(event, str) and event in WEBHOOK_EVENTS for event in events
-    ):
-        problems.append(
-            Problem(
-                ("body", "webhook_events_filter"),
-                f"must be a list of some of {', '.join(map(repr, WEBHOOK_EVENTS))}",
-            )
-        )
-    raise InvalidRequest(problems or [Problem(("body",), "the request body has fields of the wrong type")])
 
 
 class Preference(NamedTuple):
@@ -211,9 +124,15 @@ def read_preference(scope: Scope) -> Preference:
         name, _, value = part.partition(";")[0].partition("=")
         if name.strip() == "respond-async":
             respond_async = True
-        elif name.strip() == "wait" and value.strip().strip('"').isdigit():
-            wait = float(value.strip().strip('"')[:9])
+        elif name.strip() == "wait" and _is_number(digits := value.strip().strip('"')):
+            wait = float(digits[:9])
     return Preference(respond_async, wait)
+
+
+def _is_number(text: str) -> bool:
+    return (
+        text.isascii() and text.isdigit()
+    )  # isdigit() alone is also true of "\N{SUPERSCRIPT TWO}", which is no number
 
 
 def accepts_event_stream(scope: Scope) -> bool:

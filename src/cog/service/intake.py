@@ -4,21 +4,36 @@ that have to be fetched first.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+import re
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias, cast
 
 from cog.errors import InvalidRequest, Problem
 from cog.files.data_url import DataUrl, DataUrlError, is_data_url, parse, shorten
-from cog.schema.validate import Validator
+from cog.schema.validate import LARGE, Validator
 from cog.signature.facts import Parameter, Signature
-from cog.signature.kinds import File, SecretText
+from cog.signature.kinds import Array, File, Kind, Mapping, Nullable, Record, SecretText, Union
 
 # In what clients see of an input, longer data URLs are cut to their media type and size. From the contract.
 SHOWN: Final = 4096
 MASK: Final = "**********"
+
+# A data URL at the beginning of a text, however JSON spells it.
+_DATA_URL: Final = re.compile(
+    rb'"(?:d|\\u00[46]4)(?:a|\\u00[46]1)(?:t|\\u00[57]4)(?:a|\\u00[46]1)(?::|\\u003a)', re.IGNORECASE
+)
+
+# Of so many sets of unknown names an operator is told, of so many names each.
+_TOLD: Final = 100
+_NAMED: Final = 10
+
+log = logging.getLogger("cog.service")
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +46,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A checked input. `public` is the JSON text that clients may see."""
+    """A checked input. `public` is the JSON text that clients may see; `payload()` is for the model."""
 
     public: bytes
     files: tuple[InputFile, ...]
@@ -41,36 +56,66 @@ class Intake:
         """The JSON text for the model; its files must have their paths by now."""
         if isinstance(self._content, bytes):
             return self._content
-        return _json(self._content)
+        return _spliced(self._content)
+
+
+# What is left of an input once the model has it.
+TAKEN: Final = Intake(b"", (), b"")
 
 
 class Door:
     """Takes inputs of one model."""
 
-    def __init__(self, signature: Signature, *, local_files: bool = False) -> None:
+    def __init__(self, signature: Signature, *, local_files: bool = False, max_files: int = 1000) -> None:
+        """With `local_files` a file may be any path instead of a URL; `max_files` is for one input."""
+        self._max_files = max_files
         self._validator = Validator(signature, local_files=local_files)
         self._local_files = local_files
         self._parameters = {parameter.name: parameter for parameter in signature.parameters}
         self._leafy = [parameter for parameter in signature.parameters if parameter.kind.has_leaves]
+        self._told: set[frozenset[str]] = set()
 
     def take(self, raw: bytes) -> Intake:
-        """Check `raw`, the JSON text of an input.
+        """Check `raw`, the JSON text of an input. For a large one this belongs into a thread.
 
         Raises:
             InvalidRequest: with everything that is wrong.
         """
+        if len(raw) <= LARGE:
+            return self._take(raw)
+        with _collector_resting():
+            return self._take(raw)
+
+    def _take(self, raw: bytes) -> Intake:
         try:
             plain = self._validator.check(raw)
         except InvalidRequest as error:
             raise InvalidRequest([*error.problems, *self._further(raw, error.problems)]) from None
-        if plain and not self._leafy and len(raw) <= SHOWN:
+        if plain and not self._leafy and (len(raw) <= SHOWN or _DATA_URL.search(raw) is None):
             return Intake(raw, (), raw)
-        values = {name: value for name, value in json.loads(raw).items() if name in self._parameters}
-        public = _json(_shortened(self._masked(values)) if len(raw) > SHOWN else self._masked(values))
+        texts, strangers = self._validator.texts(raw)
+        if strangers:
+            self._tell_of(strangers)
+        values = {parameter.name: json.loads(texts[parameter.name]) for parameter in self._present(texts)}
+        public = self._masked(values)
+        if len(raw) > SHOWN:
+            public = {name: _shortened(value) for name, value in public.items()}
         content, files, problems = self._with_files(values)
         if problems:
             raise InvalidRequest(problems)
-        return Intake(public, tuple(files), content)
+        shown = {name: _shortened_text(text) for name, text in texts.items()}
+        return Intake(_spliced(shown | public), tuple(files), texts | content)
+
+    def _tell_of(self, strangers: list[str]) -> None:
+        """Say in the log, once, that these names were dropped: somebody may have mistyped one."""
+        names = frozenset(name[:100] for name in strangers[:_NAMED])
+        if names in self._told or len(self._told) >= _TOLD:
+            return
+        self._told.add(names)
+        log.warning(
+            "an input has names that the model lacks: they are dropped. This is said once for the same names",
+            extra={"fields": {"names": sorted(names), "inputs_of_the_model": list(self._parameters)}},
+        )
 
     def _masked(self, values: dict[str, object]) -> dict[str, object]:
         shown = dict(values)
@@ -78,16 +123,33 @@ class Door:
             shown[parameter.name] = parameter.kind.map(values[parameter.name], _mask)
         return shown
 
-    def _present(self, values: dict[str, object]) -> Iterable[Parameter]:
+    def _present(self, values: Container[str]) -> Iterable[Parameter]:
         return (parameter for parameter in self._leafy if parameter.name in values)
 
     def _further(self, raw: bytes, found: Sequence[Problem]) -> list[Problem]:
-        """What is wrong with the data URLs of parameters that `found` says nothing of."""
-        wrong = {problem.loc[2] for problem in found if len(problem.loc) > 2}
-        if not wrong:
+        """What is wrong with the data URLs, beside what `found` tells of."""
+        if not any(len(problem.loc) > 2 for problem in found):
             return []  # it is no object at all
-        values = {k: v for k, v in json.loads(raw).items() if k in self._parameters and k not in wrong}
-        return self._with_files(values)[2]
+        texts, _ = self._validator.texts(raw)
+        values = {parameter.name: json.loads(texts[parameter.name]) for parameter in self._present(texts)}
+        known = {problem.loc for problem in found}
+        leaves = [
+            (at, text)
+            for parameter in self._present(values)
+            for at, text in _files_in(parameter.kind, values[parameter.name], _at(parameter))
+            if at not in known
+        ]
+        if len(leaves) > self._max_files:
+            return [self._too_many()]
+        wrong = _decoded([InputFile(text) for _, text in leaves])
+        return [Problem(at, wrong[text]) for at, text in leaves if text in wrong]
+
+    def _too_many(self) -> Problem:
+        return Problem(
+            ("body", "input"),
+            f"names more than {self._max_files:,} files, which is what --max-files allows for one prediction. "
+            "Send several predictions, or one archive",
+        )
 
     def _with_files(
         self, values: dict[str, object]
@@ -95,6 +157,7 @@ class Door:
         """The values with an `InputFile` wherever a file has to be fetched, defaults of the model included; the
         files; and what is wrong with the data URLs among them."""
         files: list[InputFile] = []
+        given: list[tuple[Parameter, object]] = []
         problems: list[Problem] = []
         content = dict(values)
         for parameter in self._leafy:
@@ -104,11 +167,32 @@ class Door:
                 value = parameter.default.value
             else:
                 continue
-            wrong: dict[str, str] = {}
-            content[parameter.name] = parameter.kind.map(value, partial(_collected, files, wrong))
-            if wrong:
-                problems += _placed(wrong, value, ("body", "input", parameter.name))
+            content[parameter.name] = parameter.kind.map(value, partial(_collected, files, self._max_files))
+            given.append((parameter, value))
+        if len(files) > self._max_files:
+            return content, [], [self._too_many()]
+        wrong = _decoded(files)
+        if wrong:
+            problems = [
+                Problem(at, wrong[text])
+                for parameter, value in given
+                for at, text in _files_in(parameter.kind, value, _at(parameter))
+                if text in wrong
+            ]
         return content, files, problems
+
+
+@contextlib.contextmanager
+def _collector_resting() -> Iterator[None]:
+    """Millions of new lists make Python look for circles again and again, most of the time that it takes to read them.
+    There are none in JSON."""
+    awake = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if awake:
+            gc.enable()
 
 
 Leaf: TypeAlias = File | SecretText
@@ -118,35 +202,63 @@ def _mask(kind: Leaf, leaf: object) -> object:
     return MASK if isinstance(kind, SecretText) else leaf
 
 
-def _collected(files: list[InputFile], wrong: dict[str, str], kind: Leaf, leaf: object) -> object:
-    """What takes the place of `leaf`; a file is noted in `files`, a data URL that is none in `wrong`."""
-    if isinstance(kind, SecretText) or not isinstance(leaf, str):
+def _collected(files: list[InputFile], most: int, kind: Leaf, leaf: object) -> object:
+    """What takes the place of `leaf`; a file is noted in `files`, up to one more than `most`."""
+    if isinstance(kind, SecretText) or not isinstance(leaf, str) or len(files) > most or not _is_file(leaf):
         return leaf
-    if is_data_url(leaf):
-        try:
-            file = InputFile(parse(leaf))
-        except DataUrlError as error:
-            wrong[leaf] = str(error)
-            return leaf
-    elif leaf[:8].lower().startswith(("http://", "https://")):
-        file = InputFile(leaf)
-    else:
-        return leaf  # a local path: the validator has let it pass, or it is the model's own default
+    file = InputFile(leaf)
     files.append(file)
     return file
 
 
-def _placed(wrong: dict[str, str], value: object, at: tuple[str | int, ...]) -> Iterator[Problem]:
-    """The problems of the texts in `wrong`, wherever in `value` they stand."""
-    match value:
-        case str() if value in wrong:
-            yield Problem(at, wrong[value])
-        case list():
+def _is_file(text: str) -> bool:
+    """True for what has to be fetched. Otherwise it is a local path: the validator has let it pass, or it is the
+    model's own default."""
+    return text[:8].lower().startswith(("http://", "https://", "data:"))
+
+
+def _decoded(files: Iterable[InputFile]) -> dict[str, str]:
+    """Decode the data URLs among `files`; gives those that are none, each with what is wrong."""
+    wrong: dict[str, str] = {}
+    for file in files:
+        text = file.source
+        if isinstance(text, str) and is_data_url(text):
+            try:
+                file.source = parse(text)
+            except DataUrlError as error:
+                wrong[text] = str(error)
+    return wrong
+
+
+At: TypeAlias = tuple[str | int, ...]
+
+
+def _at(parameter: Parameter) -> At:
+    return ("body", "input", parameter.name)
+
+
+def _files_in(kind: Kind, value: object, at: At) -> Iterator[tuple[At, str]]:
+    """The places of the files in `value`, which may be wrong in other places, and their texts."""
+    match kind, value:
+        case File(), str() if _is_file(value):
+            yield at, value
+        case Nullable(inner), _ if value is not None:
+            yield from _files_in(inner, value, at)
+        case Array(items), list():
             for index, item in enumerate(value):
-                yield from _placed(wrong, item, (*at, index))
-        case dict():
+                yield from _files_in(items, item, (*at, index))
+        case Mapping(inner), dict() if inner is not None:
             for name, item in value.items():
-                yield from _placed(wrong, item, (*at, name))
+                yield from _files_in(inner, item, (*at, name))
+        case Record(), dict():
+            for member in kind.members:
+                if member.name in value:
+                    yield from _files_in(member.kind, value[member.name], (*at, member.name))
+        case Union(members), _:
+            for member_kind in members:
+                if next(member_kind.check(value, (), local_files=True), None) is None:
+                    yield from _files_in(member_kind, value, at)
+                    return
         case _:
             return
 
@@ -161,6 +273,21 @@ def _shortened(value: object) -> object:
             return {name: _shortened(item) for name, item in value.items()}
         case _:
             return value
+
+
+def _shortened_text(text: bytes) -> bytes:
+    """The same for JSON text, which is seldom read for it."""
+    if len(text) <= SHOWN or _DATA_URL.search(text) is None:
+        return text
+    return _json(_shortened(json.loads(text)))
+
+
+def _spliced(values: dict[str, object]) -> bytes:
+    """An object; bytes among the values are JSON text already."""
+    return b"{%s}" % b",".join(
+        b"%s:%s" % (_json(name), value if isinstance(value, bytes) else _json(value))
+        for name, value in values.items()
+    )
 
 
 def _json(value: object) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -10,27 +11,38 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from cog.backend.protocol import Order, Run
-from cog.errors import CogError, PredictionError
+from cog.errors import CogError, NotReady, PredictionError
 from cog.files.data_url import DataUrl
-from cog.files.fetch import Fetcher
+from cog.files.fetch import Fetcher, make_folder
 from cog.files.folders import RuntimeFolder
 from cog.files.publish import Publisher
-from cog.prediction.events import Done, Event, Output, OutputFile, Status
+from cog.files.threads import begin
+from cog.prediction.events import Done, Event, Output, OutputFile, Started, Status
 from cog.prediction.record import Prediction
 from cog.prediction.request import PredictionRequest
-from cog.service.intake import InputFile, Intake
+from cog.service.intake import TAKEN, InputFile, Intake
 
+log = logging.getLogger("cog.service")
+
+# Bytes of an order that is kept while it runs, so that another worker can have it when the first one never read it.
+_GIVEN_AGAIN: Final = 1024 * 1024
 # Files of one prediction that are downloaded at the same time.
 _PARALLEL: Final = 8
+# What keeping a chunk takes beside its text, so that a stream of tiny ones is bounded as well.
+_PER_CHUNK: Final = 64
 
 
 class Courier:
-    """How files come and go: the three things a journey needs of `cog.files`."""
+    """How files and outputs come and go: what a journey needs of `cog.files`, and the limit of an output."""
 
-    def __init__(self, folders: RuntimeFolder, fetcher: Fetcher, publisher: Publisher) -> None:
+    def __init__(
+        self, folders: RuntimeFolder, fetcher: Fetcher, publisher: Publisher, *, max_output: int = 1 << 30
+    ) -> None:
+        """`max_output` is in bytes, for all the output of one prediction."""
         self.folders = folders
         self.fetcher = fetcher
         self.publisher = publisher
+        self.max_output = max_output
 
     async def bring(self, file: InputFile, folder: Path) -> None:
         """Put one input file into `folder`.
@@ -43,19 +55,22 @@ class Courier:
         else:
             path = await self.fetcher.fetch(file.source, folder)
         file.path = str(path)
+        file.source = ""  # a large data URL is not needed twice
 
-    async def deliver(self, payload: bytes, files: Sequence[OutputFile], prediction_id: str) -> bytes:
-        """`payload` with URLs in the places of its files.
+    async def deliver(
+        self, payload: bytes, files: Sequence[OutputFile], prediction_id: str, room: int
+    ) -> bytes:
+        """`payload` with URLs in the places of its files; data URLs may take `room` bytes.
 
         Raises:
-            UploadError, OutputError: a file cannot be delivered, or not be read.
+            UploadError, OutputError: a file cannot be delivered, or not be read, or is too large.
         """
-        return await self.publisher.publish(payload, files, prediction_id)
+        return await self.publisher.publish(payload, files, prediction_id, room=room)
 
     def clear_away(self, folder: str, prediction_id: str) -> None:
         """The prediction is over: its folder is removed, in a thread."""
         self.publisher.forget(prediction_id)
-        _ = asyncio.get_running_loop().run_in_executor(None, self.folders.remove, folder)
+        begin(self.folders.remove, folder)
 
 
 class Places(Protocol):
@@ -78,8 +93,8 @@ class Journey:
     """The one place that moves a prediction on. Everything happens on the event loop's thread."""
 
     __slots__ = (
-        "_canceled", "_courier", "_folder", "_intake", "_places", "_queue", "_queued_at", "_run", "_task", "_touched",
-        "holds_place", "prediction", "request",
+        "_canceled", "_context", "_courier", "_folder", "_intake", "_order", "_places", "_queue", "_queued_at", "_room",
+        "_run", "_task", "_touched", "_verdict", "holds_place", "prediction",
     )  # fmt: skip
 
     def __init__(
@@ -92,8 +107,8 @@ class Journey:
         folder: str,
     ) -> None:
         self.prediction = prediction
-        self.request = request
         self.holds_place = True
+        self._context = request.context
         self._intake = intake
         self._courier = courier
         self._places = places
@@ -104,6 +119,9 @@ class Journey:
         self._queue: deque[Event] | None = None  # events that wait for the files of an earlier one
         self._queued_at = 0.0
         self._canceled = False
+        self._room = courier.max_output  # bytes of output that may still come
+        self._order: Order | None = None  # while it may have to be given again
+        self._verdict: Done | None = None  # how it ends, whatever the run that is being stopped says
 
     def begin(self) -> None:
         """Fetch the files, if there are any, then ask for a slot."""
@@ -113,7 +131,18 @@ class Journey:
             self._ask_slot()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        self._task = asyncio.get_running_loop().create_task(work)
+        self._task = asyncio.get_running_loop().create_task(self._watched(work))
+
+    async def _watched(self, work: Coroutine[None, None, None]) -> None:
+        """A fault of ours in `work` ends this prediction, with its cause; its place is not lost."""
+        try:
+            await work
+        except Exception as error:
+            log.exception("prediction %s fails by a fault of the server", self.prediction.id)
+            self._task = self._queue = None
+            if self._run is None:
+                self._give_back()
+            self._end_as(_failed(f"{type(error).__name__}: {error}"))
 
     async def _fetch(self) -> None:
         started = time.perf_counter()
@@ -125,7 +154,7 @@ class Journey:
                 await self._courier.bring(file, folder / f"input-{index}")
 
         try:
-            folder.mkdir(mode=0o700)  # noqa: ASYNC240  one system call on a local disk
+            make_folder(folder)
             await _all([bring(index, file) for index, file in enumerate(self._intake.files)])
         except (PredictionError, OSError) as error:
             self._end_early(Status.FAILED, f"{type(error).__name__}: {error}")
@@ -141,12 +170,22 @@ class Journey:
         self._queued_at = time.perf_counter()
         self._places.ask_slot(self)
 
-    def start(self, run: Callable[[Order, Callable[[Event], None]], Run]) -> None:
-        """There is a slot: hand the input to the model."""
+    def start(self, run: Callable[[Order, Callable[[Event], None]], Run]) -> bool:
+        """There is a slot: hand the input to the model. False when there was none after all (its worker has just died):
+        then it waits on."""
         waited = time.perf_counter() - self._queued_at
         if waited > 0.001:  # a slot that was free is no queue
             self.prediction.timings = self.prediction.timings._replace(queue_time=waited)
-        self._run = run(Order(self._intake.payload(), self._folder, self.request.context), self.take)
+        order = self._order
+        if order is None:
+            order = Order(self._intake.payload(), self._folder, self._context)
+        try:
+            self._run = run(order, self.take)
+        except NotReady:
+            return False
+        self._intake = TAKEN  # which may be large, and the order as well
+        self._order = order if len(order.payload) <= _GIVEN_AGAIN else None
+        return True
 
     def cancel(self) -> None:
         """End it soon, wherever it is. Asked again it does nothing."""
@@ -182,10 +221,29 @@ class Journey:
         """The next event of the run. The slot is free again at `Done`, whatever still happens to its files."""
         if type(event) is Done:
             self._run = None  # it holds this very method: without the circle both are gone at once
+            if event.unseen and self._order is not None and not self._canceled:
+                self._ask_slot()
+                return
             self._give_back()
+            if self._verdict is not None:
+                event = self._verdict._replace(at=event.at, predict_time=event.predict_time)
+        elif type(event) is not Output:
+            if type(event) is Started and self.prediction.started_at is not None:
+                return  # it is given to a second worker
+            self._apply(event)  # a log or a figure waits for no file, so that a flood of them cannot pile up
+            return
+        elif self._verdict is not None:
+            return
+        if event.payload is not None:
+            self._room -= len(event.payload) + _PER_CHUNK
+            if self._room < 0:
+                if not isinstance(event, Done):
+                    self._end_as(self._overfull())
+                    return
+                event = self._overfull()._replace(at=event.at, predict_time=event.predict_time)
         if self._queue is not None:
             self._queue.append(event)
-        elif isinstance(event, Output | Done) and event.files:
+        elif event.files:
             self._touched = True
             self._queue = deque([event])
             self._spawn(self._publish())
@@ -202,27 +260,41 @@ class Journey:
             except asyncio.CancelledError:
                 published = Done(Status.CANCELED, time.time())
             except CogError as error:
-                published = Done(Status.FAILED, time.time(), error=f"{type(error).__name__}: {error}")
+                published = _failed(f"{type(error).__name__}: {error}")
             if type(published) is Done:
-                self._stop_run(event)
-                self._queue.clear()
-                self._apply(published)
-                break
+                if type(event) is Done:
+                    published = published._replace(predict_time=event.predict_time)
+                self._task = self._queue = None
+                self._end_as(published)
+                return
             self._queue.popleft()
             self._apply(published)
         self._task = None
         self._queue = None
 
-    def _stop_run(self, event: Event) -> None:
-        """The prediction is about to end although the model may still run: its further events find it ended."""
-        if type(event) is not Done and self._run is not None:
+    def _overfull(self) -> Done:
+        """The end that takes the place of an output over the limit; what came before stays."""
+        return _failed(
+            f"OutputError: the output is larger than the {self._courier.max_output:,} bytes that --max-output "
+            "allows for all the output of one prediction, as JSON text. Return a file and let the server "
+            "upload it (--upload-url), return less, or allow more."
+        )
+
+    def _end_as(self, done: Done) -> None:
+        """End it, but not before the model is done with it: who reads of the end finds its place free."""
+        if self._run is None:
+            self._apply(done)
+        elif self._verdict is None:
+            self._verdict = done
             self._run.cancel()
 
     async def _published(self, event: Event) -> Event:
         if not isinstance(event, Output | Done) or not event.files or event.payload is None:
             return event
         started = time.perf_counter()
-        payload = await self._courier.deliver(event.payload, event.files, self.prediction.id)
+        room = max(self._room, 0)
+        payload = await self._courier.deliver(event.payload, event.files, self.prediction.id, room)
+        self._room -= len(payload) - len(event.payload)
         timings = self.prediction.timings
         spent = timings.upload_time + time.perf_counter() - started
         self.prediction.timings = timings._replace(upload_time=spent)
@@ -230,10 +302,7 @@ class Journey:
 
     def _apply(self, event: Event) -> None:
         if self.prediction.status.terminal:
-            # Its run was stopped because a file could not be delivered, and this is what was on its way.
-            if type(event) is Done:
-                self._clear_away()
-            return
+            return  # a fault of ours came after the end
         self.prediction.publish(event)
         if type(event) is Done:
             if self._touched or event.status is not Status.SUCCEEDED:
@@ -242,6 +311,10 @@ class Journey:
 
     def _clear_away(self) -> None:
         self._courier.clear_away(self._folder, self.prediction.id)
+
+
+def _failed(error: str) -> Done:
+    return Done(Status.FAILED, time.time(), error=error)
 
 
 async def _all(works: list[Coroutine[None, None, None]]) -> None:

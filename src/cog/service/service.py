@@ -45,13 +45,16 @@ class Service:
         show: ModelOutput,
         *,
         local_files: bool = False,
+        max_files: int = 1000,
     ) -> None:
-        """`audience` gives the listeners of a new prediction; `show` takes what is printed outside of any."""
+        """`audience` gives the listeners of a new prediction; `show` takes what is printed outside of any; `max_files`
+        is for one input."""
         self.backend = backend
         self._courier = courier
         self._audience = audience
         self._show = show
         self._local_files = local_files
+        self._max_files = max_files
         self._active: dict[str, Journey] = {}
         self._waiting: deque[Journey] = deque()
         self._taken = 0
@@ -61,6 +64,8 @@ class Service:
         self._idle = asyncio.Event()
         self._idle.set()
         self._watchers: list[Callable[[], None]] = []
+        self._drained = False
+        self._after_drain: list[Callable[[], None]] = []
 
     async def start(self) -> None:
         """Begin to set the model up."""
@@ -98,7 +103,7 @@ class Service:
         if self._door is None:
             signature = self.backend.signature
             assert signature is not None
-            self._door = Door(signature, local_files=self._local_files)
+            self._door = Door(signature, local_files=self._local_files, max_files=self._max_files)
         return self._door.take(raw)
 
     def submit(self, request: PredictionRequest, intake: Intake) -> Prediction:
@@ -109,7 +114,8 @@ class Service:
         """
         if self._taken >= self.backend.slots:
             raise AtCapacity(
-                "every prediction slot is busy. Send the request again when one has ended, or give the model more slots: "
+                self.backend.trouble
+                or "every prediction slot is busy. Send the request again when one has ended, or give the model more slots: "
                 "--threads for a plain `def run`, @concurrent(max=N) for an `async def run`"
             )
         signature = self.backend.signature
@@ -141,9 +147,7 @@ class Service:
 
     def ask_slot(self, journey: Journey) -> None:
         """Start it now, or in its turn."""
-        if not self._waiting and self.backend.free > 0:
-            journey.start(self.backend.run)
-        else:
+        if self._waiting or self.backend.free <= 0 or not journey.start(self.backend.run):
             self._waiting.append(journey)
             self._give_up_hope()
 
@@ -168,7 +172,9 @@ class Service:
     def changed(self) -> None:
         """Slots may be free."""
         while self._waiting and self.backend.free > 0:
-            self._waiting.popleft().start(self.backend.run)
+            journey = self._waiting.popleft()
+            if not journey.start(self.backend.run):
+                self._waiting.appendleft(journey)
         self._give_up_hope()
         for watcher in self._watchers:
             watcher()
@@ -203,6 +209,18 @@ class Service:
             for journey in tuple(self._active.values()):
                 journey.cancel()
             await self._becomes_idle(grace + 1)
+        self._drained = True
+        for call in self._after_drain:
+            call()
+
+    @property
+    def drained(self) -> bool:
+        """True when everything has ended, or the time for it is over: what still asks the model need not wait."""
+        return self._drained
+
+    def when_drained(self, call: Callable[[], None]) -> None:
+        """Call `call` once at that moment. It must return at once."""
+        self._after_drain.append(call)
 
     async def _becomes_idle(self, timeout: float) -> bool:
         try:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
 from cog.errors import Problem
-from cog.signature.problems import Place, missing, printable, wrong, wrong_type
+from cog.signature.problems import Place, key_shown, missing, wrong, wrong_type
 from cog.signature.scalars import (
     NO_LEAVES,
     Anything,
@@ -71,7 +71,7 @@ class Mapping(Plain):
             yield wrong_type(value, at, "object", hidden=self.secret)
         elif self.values is not None:
             for key, item in value.items():
-                yield from self.values.check(item, (*at, printable(str(key))), local_files=local_files)
+                yield from self.values.check(item, (*at, key_shown(str(key))), local_files=local_files)
 
     def decode(self, value: object) -> object:
         if self.values is None:

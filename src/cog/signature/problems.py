@@ -38,6 +38,11 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def key_shown(key: str) -> str:
+    """`key` as it stands in a place; a very long one is cut."""
+    return printable(key if len(key) <= SHOWN else f"{key[:SHOWN]}...")
+
+
 def wrong(value: object, at: Place, complaint: str, *, hidden: bool = False) -> Problem:
     """The problem that `value` at `at` `complaint`; with `hidden` the value itself is not shown."""
     return Problem(at, f"{shown(MASK if hidden else value)} {complaint}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, cast
+from typing import BinaryIO, Final, Literal, TypeAlias, cast
 
 from cog.errors import Problem
 from cog.signature.problems import Place, shown, wrong, wrong_type
@@ -17,6 +17,8 @@ Leaves: TypeAlias = frozenset[Literal["file", "secret"]]
 
 NO_LEAVES: Final[Leaves] = frozenset()
 
+_opened: Final[list[BinaryIO]] = []
+
 _NO_URL: Final = (
     "is not an http://, https:// or data: URL. The model runs on the server, where the client's paths mean "
     "nothing: send a URL that the server can reach, or the file itself as a data URL"
@@ -24,6 +26,15 @@ _NO_URL: Final = (
 
 # A model may offer thousands of choices; enough of them are shown to see what was meant.
 _SHOWN_CHOICES: Final = 1000
+
+
+def take_opened() -> tuple[BinaryIO, ...]:
+    """The files that `decode` has opened since the last call: the caller closes them."""
+    if not _opened:
+        return ()
+    files = tuple(_opened)
+    _opened.clear()
+    return files
 
 
 def enumeration(values: Sequence[str | int]) -> Schema:
@@ -196,7 +207,11 @@ class File(Plain):
         from cog.sdk.types import Path  # here, so that the server never loads what only the model needs
 
         path = cast("str", value)
-        return Path(path) if self.style == "path" else open(path, "rb")
+        if self.style == "path":
+            return Path(path)
+        file = open(path, "rb")  # noqa: SIM115  closed at the end of the run, by who takes it (`take_opened`)
+        _opened.append(file)
+        return file
 
     def map(self, value: object, change: Change) -> object:
         return change(self, value)

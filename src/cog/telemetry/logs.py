@@ -7,11 +7,13 @@ through the levels of the log: it always appears.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import re
 import select
+import stat
 import sys
 import threading
 import time
@@ -21,9 +23,11 @@ from typing import Final, Protocol, TextIO
 
 from cog.prediction.record import timestamp
 
-# Seconds that a line waits for the reader of a full pipe, where writing does not block; then lines are
-# dropped until there is room again. A reader that is that slow must not hold up predictions.
+# Seconds that a line waits for the reader of a full pipe; then lines are dropped, and counted, until there is room
+# again. A reader that is that slow must not hold up predictions.
 PATIENCE: Final = 1.0
+# Bytes that a pipe or terminal takes at once when it says that it has room (PIPE_BUF on Linux): a larger write blocks.
+_PIECE: Final = 4096
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -35,6 +39,7 @@ _COLOURS: Final = {"DEBUG": "\x1b[2m", "INFO": "\x1b[32m", "WARNING": "\x1b[33m"
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _PLAIN: Final = re.compile(r"[\w.:/@+,\-]+")
 
+_log: Final = logging.getLogger("cog.telemetry")
 _text: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -83,14 +88,17 @@ class Sink:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
+        self._piece = _piece(stream)
         self._lock = threading.RLock()  # a signal handler may log while its own thread is writing
         self._patience = PATIENCE
         self._torn = False  # the last line could be written in part only
+        self._dropped = 0
 
     def write(self, text: str) -> None:
         """Write all of `text`, or as much as the stream takes."""
         with self._lock:
             try:
+                self._tell_dropped()
                 self._write(text)
             except (OSError, ValueError):
                 # The stream was closed or its reader is gone: there is no place left to tell anybody.
@@ -108,14 +116,20 @@ class Sink:
         data = (b"\n" if self._torn else b"") + text.encode("utf-8", "backslashreplace")
         rest = memoryview(data)
         while rest:
-            try:
-                rest = rest[os.write(number, rest) :]
-            except BlockingIOError:
-                if not select.select([], [number], [], self._patience)[1]:
-                    self._torn |= len(rest) < len(data)
-                    self._patience = 0.0
-                    return
+            if not select.select([], [number], [], self._patience)[1]:
+                self._torn |= len(rest) < len(data)
+                self._patience = 0.0
+                self._dropped += 1
+                return
+            with contextlib.suppress(BlockingIOError):  # another process has taken the room
+                rest = rest[os.write(number, rest[: self._piece]) :]
         self._torn, self._patience = False, PATIENCE
+
+    def _tell_dropped(self) -> None:
+        """Say how much is missing, where it is missing, once there is room again."""
+        if self._dropped and self._stream is not None and select.select([], [self._stream], [], 0)[1]:
+            dropped, self._dropped = self._dropped, 0
+            _log.warning("%d messages are missing here: nobody read stderr, and it was full", dropped)
 
 
 class Output(Protocol):
@@ -209,6 +223,15 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._output.record(record)
+
+
+def _piece(stream: TextIO | None) -> int:
+    """How many bytes may be written to a stream at once when it has room."""
+    try:
+        regular = stream is not None and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):  # it has no number, or is closed
+        regular = False
+    return sys.maxsize if regular else _PIECE
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import time
+import threading
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextvars import Context
+from time import perf_counter
 from typing import Any, cast
 
 from cog.sdk import scope
+from cog.signature.scalars import take_opened
 from cog.worker import calls
 from cog.worker.calls import Call
 from cog.worker.control import Answer
@@ -52,29 +54,41 @@ class AsyncEngine:
             for order in self._runs.channel.receive_ready():
                 if isinstance(order, Start):
                     call = self._runs.begin(order)
-                    self._tasks[call.number] = self._loop.create_task(self._run(call, order))
+                    self._begin(call, order)
         except EOFError:
             self._ended = True
             self._loop.stop()
+
+    def _begin(self, call: Call, order: Start) -> None:
+        running = self._run(call, order)
+        try:
+            task = self._loop.create_task(running)
+        except BaseException as error:  # noqa: BLE001  the task factory is the model's own
+            running.close()
+            self._runs.end(call, Ending(error=error), [], perf_counter())
+            return
+        if call.number in self._runs.active:  # an eager task (from Python 3.12 on) may have ended in there
+            self._tasks[call.number] = task
 
     async def _run(self, call: Call, order: Start) -> None:
         calls.enter(call)
         call.guarded += 1  # a cancel comes through the task, never out of a print
         scope.active.set(self._runs.scope(call, order))
         encoder = OutputEncoder(call.folder)
-        started = time.perf_counter()
+        started = perf_counter()
         try:
             ending = Ending(await self._invoke(call, encoder, order.payload))
         except BaseException as error:  # noqa: BLE001  whatever the model raises, sys.exit() included, ends this run only
             ending = Ending(error=error)
         call.open = False
         self._runs.end(call, ending, encoder.files if ending.payload is not None else [], started)
-        del self._tasks[call.number]
+        self._tasks.pop(call.number, None)
         if not self._tasks:
             self._runs.channel.flush()  # nobody else will add to it: do not wait for the loop's next turn
 
     async def _invoke(self, call: Call, encoder: OutputEncoder, payload: bytes) -> bytes | None:
         arguments = self._model.arguments(payload)
+        call.files = take_opened()
         call.open = True
         if call.canceling:  # it was canceled before it began
             call.delivered = True
@@ -99,6 +113,13 @@ class AsyncEngine:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
 
+    def inside(self) -> bool:
+        """True where the model's own code runs: in a task, and not in what is ours of it."""
+        if asyncio.current_task(self._loop) is None:
+            return False
+        call = calls.current()
+        return call is None or (call.open and call.guarded <= 1)
+
     def _interrupt(self, number: int) -> None:
         call = self._runs.active.get(number)
         task = self._tasks.get(number)
@@ -121,21 +142,36 @@ class AsyncEngine:
         return False
 
     def check_health(self, answer: Answer) -> None:
-        """Ask the model on its own loop."""
-        if self._model.healthcheck is None:
+        """Ask the model: an async check on its own loop, a plain one, which would hold up every run, in a thread."""
+        check = self._model.healthcheck
+        if check is None:
             answer(True, None)
+        elif inspect.iscoroutinefunction(check):
+            self._loop.call_soon_threadsafe(self._begin_check, check, answer)
         else:
-            self._loop.call_soon_threadsafe(self._begin_check, answer)
+            threading.Thread(
+                target=self._check_aside, args=(check, answer), name="cog-healthcheck", daemon=True
+            ).start()
 
-    def _begin_check(self, answer: Answer) -> None:
-        task = self._loop.create_task(self._check(answer))
+    def _check_aside(self, check: Callable[[], object], answer: Answer) -> None:
+        try:
+            verdict = check()
+        except BaseException as error:  # noqa: BLE001  the model's own code: what it raised is the answer
+            answer(False, summary(error))
+            return
+        if inspect.isawaitable(verdict):  # a plain function that gives a coroutine
+            self._loop.call_soon_threadsafe(self._begin_check, lambda: verdict, answer)
+        else:
+            answer(verdict is not False, None)
+
+    def _begin_check(self, check: Callable[[], object], answer: Answer) -> None:
+        task = self._loop.create_task(self._check(check, answer))
         self._checks.add(task)
         task.add_done_callback(self._checks.discard)
 
-    async def _check(self, answer: Answer) -> None:
-        assert self._model.healthcheck is not None
+    async def _check(self, check: Callable[[], object], answer: Answer) -> None:
         try:
-            verdict = self._model.healthcheck()
+            verdict = check()
             if inspect.isawaitable(verdict):
                 verdict = await verdict
         except BaseException as error:  # noqa: BLE001  the model's own code: what it raised is the answer

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-import time
-from contextvars import ContextVar
-from typing import Final
+from contextvars import ContextVar, Token
+from time import monotonic  # by name: models replace what stands in the module, to freeze the time
+from typing import BinaryIO, Final
 
 from cog.sdk.exceptions import CancelationException
 
 # After a cancel was raised inside the model, wait this long before it is raised again: code that swallowed it
 # (a broad except, a `__del__`) needs another one, code that is cleaning up must be left alone.
 PAUSE: Final = 0.1
+
+
+class Held:
+    """Text that has no newline yet."""
+
+    __slots__ = ("_parts", "size")
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self.size = 0
+
+    def add(self, text: str) -> None:
+        """Keep `text` behind what is there."""
+        self._parts.append(text)
+        self.size += len(text)
+
+    def take(self) -> str:
+        """All of it; nothing is left."""
+        text = "".join(self._parts)
+        self._parts.clear()
+        self.size = 0
+        return text
 
 
 class Call:
@@ -25,6 +47,7 @@ class Call:
         "canceling",
         "closed",
         "delivered",
+        "files",
         "folder",
         "guarded",
         "held",
@@ -36,13 +59,14 @@ class Call:
     def __init__(self, number: int, folder: str) -> None:
         self.number = number
         self.folder = folder
+        self.files: tuple[BinaryIO, ...] = ()  # opened for this run, closed at its end
         self.canceling = False
         self.delivered = False
         self.open = False
         self.guarded = 0
         self.closed = False
         self.raised_at = 0.0
-        self.held: dict[str, list[str]] = {}  # text without a newline yet, by source
+        self.held: dict[str, Held] = {}  # by source
 
     def interrupt(self, handled: BaseException | None) -> None:
         """Raise the cancel here, if this is a moment at which the model may see it.
@@ -55,10 +79,10 @@ class Call:
         """
         if not (self.canceling and self.open) or self.guarded:
             return
-        if self.delivered and (time.monotonic() - self.raised_at < PAUSE or _from_cancel(handled)):
+        if self.delivered and (monotonic() - self.raised_at < PAUSE or _from_cancel(handled)):
             return
         self.delivered = True
-        self.raised_at = time.monotonic()
+        self.raised_at = monotonic()
         raise CancelationException
 
 
@@ -85,9 +109,21 @@ def current() -> Call | None:
     return None if call is None or call.closed else call
 
 
-def enter(call: Call) -> None:
-    """From here on, code in this context and in tasks made from it belongs to `call`."""
-    _by_context.set(call)
+def enter(call: Call) -> Token[Call | None]:
+    """From here on, code in this context and in tasks made from it belongs to `call`; `leave()` takes that back."""
+    return _by_context.set(call)
+
+
+def leave(token: Token[Call | None]) -> None:
+    """Code in this context belongs again to what it belonged to before `enter()`."""
+    _by_context.reset(token)
+
+
+def enter_none() -> None:
+    """From here on, code in this context belongs to no run, whatever is running meanwhile."""
+    nobody = Call(0, "")
+    nobody.closed = True
+    _by_context.set(nobody)
 
 
 def enter_process(call: Call | None) -> None:

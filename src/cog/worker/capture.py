@@ -7,6 +7,7 @@ context, so they belong to the one run that is in flight.
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import re
@@ -16,12 +17,16 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from cog.worker import calls
-from cog.worker.calls import Call
+from cog.worker.calls import Call, Held
 from cog.worker.channel import Channel
 from cog.worker.messages import Printed, Source
 
 # Text without a newline is held back until there is one, but never more than this many characters.
 _HELD: Final = 8192
+# Characters of one frame: a huge print in one piece would take its size many times over in the server.
+_LARGEST: Final = 1024 * 1024
+# Above the descriptors that models close in a row (see main).
+_HIGH: Final = 900
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -32,7 +37,8 @@ class Capture:
         self._channel: Channel | None = channel
         self._main = threading.main_thread().ident
         self._lock = threading.RLock()
-        self._outside: dict[str, list[str]] = {}
+        self._outside: dict[str, Held] = {}
+        self._kept: tuple[int, ...] = ()
         self.fflush = _c_flush()
 
     def install(self) -> None:
@@ -41,6 +47,27 @@ class Capture:
         sys.stderr = CapturedStream(self, "stderr")
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.abandon)
+
+    def keep_descriptors(self) -> None:
+        """Remember where descriptors 1 and 2 lead now, for `restore_descriptors()`."""
+        kept = []
+        for fd in (1, 2):
+            try:
+                kept.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH))
+            except (
+                OSError,
+                ValueError,
+            ):  # setup() has closed it, or so many descriptors are not allowed here
+                kept.append(fd)
+        self._kept = tuple(kept)
+
+    def restore_descriptors(self) -> None:
+        """Let 1 and 2 lead where they led: a model that closed them, or put a file in their place, did that for one run."""
+        try:
+            for fd, kept in enumerate(self._kept, 1):
+                os.dup2(kept, fd)
+        except OSError:
+            self._kept = ()  # the model closes every descriptor there is: from now on that is how it is
 
     def abandon(self) -> None:
         """In a forked child: what it prints goes to the descriptors, where its parent's C output goes too."""
@@ -65,15 +92,18 @@ class Capture:
 
     def _hold(self, call: Call | None, source: Source, text: str) -> None:
         with self._lock:
-            held = (self._outside if call is None else call.held).setdefault(source, [])
+            every = self._outside if call is None else call.held
+            held = every.get(source)
+            if held is None:
+                held = every[source] = Held()
             cut = text.rfind("\n") + 1
-            if cut or sum(map(len, held)) + len(text) > _HELD:
-                cut = cut or len(text)
-                self._send(call, source, "".join((*held, text[:cut])))
-                held.clear()
-                text = text[cut:]
-            if text:
-                held.append(text)
+            if not cut and held.size + len(text) <= _HELD:
+                held.add(text)
+                return
+            cut = cut or len(text)
+            self._send(call, source, held.take() + text[:cut])
+            if cut < len(text):
+                held.add(text[cut:])
 
     def flush(self, source: Source) -> None:
         """Send what the caller's run has printed without a newline."""
@@ -85,10 +115,8 @@ class Capture:
     def _flush_held(self, call: Call | None, source: Source) -> None:
         with self._lock:
             held = (self._outside if call is None else call.held).get(source)
-            if held:
-                text = "".join(held)
-                held.clear()
-                self._send(call, source, text)
+            if held is not None and held.size:
+                self._send(call, source, held.take())
 
     def end(self, call: Call | None) -> None:
         """Everything that `call` (or code outside of any run) has printed is on its way after this."""
@@ -101,7 +129,8 @@ class Capture:
             _write_all(1 if source == "stdout" else 2, text)
         else:
             number = None if call is None else call.number
-            self._channel.send(Printed(number, source, utf8(text)))
+            for start in range(0, len(text), _LARGEST):
+                self._channel.send(Printed(number, source, utf8(text[start : start + _LARGEST])))
 
 
 def utf8(text: str) -> bytes:

@@ -28,6 +28,7 @@ class Channel:
         self._sock = sock
         self._reader = FrameReader()
         self._arrived: deque[Down] = deque()
+        self._inbox: deque[bytes] = deque()
         self._pending: deque[bytes] = deque()
         self._size = 0
         # Reentrant: a finalizer that prints may run in the middle of a send of the same thread.
@@ -77,10 +78,23 @@ class Channel:
         while True:
             while self._arrived:
                 yield self._arrived.popleft()
-            data = self._receive(0)
+            data = self._wait()
             if not data:
                 return
-            self._arrived.extend(map(read_down, self._reader.feed(data)))
+            frames = self._reader.feed(data)
+            self._inbox.clear()
+            self._arrived.extend(map(read_down, frames))
+
+    def _wait(self) -> bytes:
+        """The next bytes, which stay in the inbox. An exception of the model's (a signal handler, an interrupt that
+        waited until now) is raised as soon as Python goes on: all bytes are in the inbox by then, none is lost.
+        """
+        if not self._inbox:
+            try:
+                self._inbox.extend(map(self._sock.recv, (_CHUNK,)))  # in one go for Python
+            except ConnectionError:
+                return b""
+        return self._inbox[0]
 
     def receive_ready(self) -> list[Down]:
         """The messages that are there; never waits.
@@ -91,18 +105,14 @@ class Channel:
         messages = list(self._arrived)
         self._arrived.clear()
         try:
-            data = self._receive(socket.MSG_DONTWAIT)
+            data = self._sock.recv(_CHUNK, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return messages
+        except ConnectionError:
+            raise EOFError from None
         if not data:
             raise EOFError
         return messages + [read_down(frame) for frame in self._reader.feed(data)]
-
-    def _receive(self, flags: int) -> bytes:
-        try:
-            return self._sock.recv(_CHUNK, flags)
-        except ConnectionError:
-            return b""
 
     def abandon(self) -> None:
         """Close this process's copy of the channel: it belongs to the parent (after a fork)."""

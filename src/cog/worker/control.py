@@ -10,11 +10,25 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
+from cog.errors import ProtocolError
 from cog.worker.calls import PAUSE
 from cog.worker.frames import FrameReader
-from cog.worker.messages import AskHealth, Cancel, Down, Healthy, Load, Start, TooLate, Up, read_down
+from cog.worker.messages import (
+    CHANNEL_BROKEN,
+    Alive,
+    AskHealth,
+    Cancel,
+    Down,
+    Healthy,
+    Load,
+    Ping,
+    Start,
+    TooLate,
+    Up,
+    read_down,
+)
 
 # Not a signal that libraries use: a real-time one on Linux, SIGUSR2 where there are none (macOS).
 CANCEL_SIGNAL: Final[int] = signal.SIGRTMIN + 7 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
@@ -48,8 +62,10 @@ class Control(threading.Thread):
         """Serve until the end of the server, which is the end of this process too."""
         try:
             self._serve()
-        except OSError:
-            tell_closed()
+        except ConnectionError:
+            end_group()  # the server is gone, and had not read everything
+        except (OSError, ProtocolError):
+            leave_broken()
         end_group()
 
     def _serve(self) -> None:
@@ -75,6 +91,8 @@ class Control(threading.Thread):
                 self._send(TooLate(number))
             case AskHealth(seq):
                 self._check_health(seq)
+            case Ping():
+                self._send(Alive())
             case Load() | Start():
                 raise OSError(f"{type(message).__name__} does not come on the control socket")
         return False
@@ -93,16 +111,17 @@ class Control(threading.Thread):
             self._sock.sendall(message.pack())
 
 
-def tell_closed() -> None:
-    """Say why this process ends, on the descriptor that the server reads."""
+def leave_broken() -> NoReturn:
+    """End this process, whose channel cannot be used any more; the exit code and a line on stderr say why."""
     try:
         os.write(2, b"cog: the channel of this worker was closed from inside, so it ends. Model code that closes descriptors "
                     b"it did not open (os.closerange, os.close) does this.\n")  # fmt: skip
     except OSError:
-        return  # that one was closed too: nobody can be told
+        pass  # that one was closed too: the exit code is left
+    os._exit(CHANNEL_BROKEN)
 
 
-def end_group() -> None:
+def end_group() -> NoReturn:
     """Kill this process and every child it has left in its process group."""
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpgrp(), signal.SIGKILL)

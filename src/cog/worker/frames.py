@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
 from typing import Final, NamedTuple, TypeAlias
 
 from cog.errors import ProtocolError
@@ -54,13 +55,12 @@ class FrameReader:
         """True when no part of a frame is waiting."""
         return not self._buffer
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """Take `data`, give the frames that are now complete.
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Take `data`, give the frames that are now complete. Those before a break of the protocol are given too.
 
         Raises:
             ProtocolError: the stream is not made of frames.
         """
-        frames = []
         buffer = self._buffer
         buffer += data
         start = 0
@@ -77,9 +77,8 @@ class FrameReader:
             payload = bytes(memoryview(buffer)[body + head_size : end])
             start = end
             self._wanted = LENGTHS.size
-            frames.append(Frame(_header(head), payload))
+            yield Frame(_header(head), payload)
         del buffer[:start]
-        return frames
 
 
 def _header(text: bytes) -> Header:

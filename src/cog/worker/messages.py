@@ -1,7 +1,8 @@
 """The words of the channel, written down once: what each frame holds, how it is made and how it is read.
 
 Down the data socket: `Load`, then `Start` for each run. Up: `Ready` or `Broken`, then `Printed`, `PutOut`,
-`Measured` and `Ended`. The control socket carries `Cancel` and `AskHealth` down, `TooLate` and `Healthy` up.
+`Measured` and `Ended`. The control socket carries `Cancel`, `AskHealth` and `Ping` down, `TooLate`, `Healthy` and
+`Alive` up.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from cog.worker.frames import Frame, Header, header_text, pack
 
 Source: TypeAlias = Literal["stdout", "stderr"]
 Ending: TypeAlias = Literal["succeeded", "failed", "canceled"]
+
+# The exit code of a worker whose sockets were closed, or read, by somebody else in its process: then it can say
+# nothing any more. No program that is known to us ends with it.
+CHANNEL_BROKEN: Final = 213
 
 
 class Load(NamedTuple):
@@ -64,6 +69,14 @@ class AskHealth(NamedTuple):
         return pack(header_text({"kind": "health", "seq": self.seq}))
 
 
+class Ping(NamedTuple):
+    """Answer with `Alive`."""
+
+    def pack(self) -> bytes:
+        """The message as a frame."""
+        return pack(b'{"kind":"ping"}')
+
+
 class Ready(NamedTuple):
     """Setup is done; the signature as `cog.signature.wire` writes it."""
 
@@ -93,7 +106,9 @@ class Printed(NamedTuple):
 
     def pack(self) -> bytes:
         """The message as a frame."""
-        return pack(header_text({"kind": "log", "run": self.run, "source": self.source}), self.text)
+        # Written by hand: models print a million lines.
+        run = b"null" if self.run is None else b"%d" % self.run
+        return pack(b'{"kind":"log","run":%b,"source":"%b"}' % (run, self.source.encode()), self.text)
 
 
 class PutOut(NamedTuple):
@@ -170,11 +185,19 @@ class Healthy(NamedTuple):
         return pack(header_text({"kind": "healthy", **self._asdict()}))
 
 
+class Alive(NamedTuple):
+    """The answer to `Ping`."""
+
+    def pack(self) -> bytes:
+        """The message as a frame."""
+        return pack(b'{"kind":"alive"}')
+
+
 _STATUSES: Final = ("succeeded", "failed", "canceled")
 _NO_FILES: Final[list[list[str]]] = []
 
-Down: TypeAlias = Load | Start | Cancel | AskHealth
-Up: TypeAlias = Ready | Broken | Printed | PutOut | Measured | Ended | TooLate | Healthy
+Down: TypeAlias = Load | Start | Cancel | AskHealth | Ping
+Up: TypeAlias = Ready | Broken | Printed | PutOut | Measured | Ended | TooLate | Healthy | Alive
 Message: TypeAlias = Down | Up
 
 
@@ -196,6 +219,8 @@ def read_up(frame: Frame) -> Up:
             return Measured(run, name, _value(payload), mode)
         case {"kind": "late", "run": int(run)}:
             return TooLate(run)
+        case {"kind": "alive"}:
+            return Alive()
         case {
             "kind": "healthy",
             "seq": int(seq),
@@ -242,6 +267,8 @@ def read_down(frame: Frame) -> Down:
             return Cancel(run)
         case {"kind": "health", "seq": int(seq)}:
             return AskHealth(seq)
+        case {"kind": "ping"}:
+            return Ping()
         case {
             "kind": "load",
             "reference": str(reference),

@@ -4,6 +4,7 @@ model's next line, or its next run, cannot change or delete what is not yet read
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import secrets
@@ -17,24 +18,44 @@ from cog.signature.encode import encode
 # Linux's FICLONE (linux/fs.h): the copy shares its blocks with the original where the file system can do that.
 _FICLONE: Final = 0x40049409
 _CHUNK: Final = 1024 * 1024
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+# What a frame can carry; the server hands down its --max-output in bytes, so that what is over it stays here.
+_FRAME: Final = 0xFFFF_FFFF
+_GIVEN: Final = os.environ.get("COG_MAX_OUTPUT", "")
+LARGEST: Final = min(int(_GIVEN) if _GIVEN.isascii() and _GIVEN.isdigit() else _FRAME, _FRAME)
+# The marks, paths and names of an output's files travel in the head of its frame, which has a limit too.
+_LARGEST_HEAD: Final = 16 * 1024 * 1024
+_PER_FILE: Final = 128
 
 
 class OutputEncoder:
     """Turns what the model returned into JSON text and a list of secured files `[mark, path, name]`."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, largest: int = LARGEST) -> None:
+        """`largest` is the most bytes of one payload."""
         self._folder = folder
+        self._largest = largest
         self._count = 0
+        self._head = 0
         self.files: list[list[str]] = []
 
     def encode(self, value: object) -> bytes:
         """JSON text of `value`; where a file stands in it, a mark that nothing else can contain.
 
         Raises:
-            OutputError: the value cannot be expressed, or a file in it cannot be read.
+            OutputError: the value cannot be expressed, is too large, or a file in it cannot be read.
         """
         self.files = []
-        return encode(value, self._secure)
+        self._head = 0
+        payload = encode(value, self._secure)
+        if len(payload) > self._largest:
+            raise OutputError(
+                f"the output is {len(payload):,} bytes of JSON text, and --max-output allows "
+                f"{self._largest:,} for all the output of one prediction. Return a file, return less, or "
+                "allow more (4 GiB is the most for one value)."
+            )
+        return payload
 
     def _secure(self, value: object) -> str:
         if isinstance(value, os.PathLike):
@@ -47,16 +68,31 @@ class OutputEncoder:
             name, content = _contents(value)
             path = self._target(name)
             _explained(name, lambda: _save(content, path))
+        self._head += 2 * len(path) + 6 * len(name) + _PER_FILE
+        if self._head > _LARGEST_HEAD:
+            raise OutputError(
+                f"the output names too many files: more than {len(self.files):,} in one value. Return an archive "
+                "of them, or yield them one by one."
+            )
         mark = f"{secrets.token_hex(16)}:{self._count}"
         self.files.append([mark, path, name])
         return mark
 
     def _target(self, name: str) -> str:
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        _explained(name, self._make_folder)
         self._count += 1
         suffix = os.path.splitext(name)[1]
         safe = suffix if suffix[1:].isalnum() and len(suffix) < 32 else ""
         return os.path.join(self._folder, f"output-{self._count}{safe}")
+
+    def _make_folder(self) -> None:
+        if not os.path.isdir(self._folder):
+            parent = os.path.dirname(self._folder)
+            if not os.path.isdir(parent):
+                raise NotADirectoryError(
+                    errno.ENOTDIR, f"the server's folder for temporary files, {parent}, is gone"
+                )
+            os.mkdir(self._folder, mode=0o700)
 
 
 def _explained(name: str, act: Callable[[], None]) -> None:
@@ -72,7 +108,12 @@ def _explained(name: str, act: Callable[[], None]) -> None:
             f"the output names {name}, which is a folder. Return files, for example an archive of it."
         ) from error
     except OSError as error:
-        raise OutputError(f"the output file {name} cannot be kept: {error.strerror or error}") from error
+        hint = ""
+        if error.errno in _FULL:
+            hint = ". Free some space, or let the server's TMPDIR name a folder on a larger disk"
+        raise OutputError(
+            f"the output file {name} cannot be kept: {error.strerror or error}{hint}"
+        ) from error
 
 
 def _copy(source: str, target: str) -> None:

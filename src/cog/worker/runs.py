@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
-import time
+from time import perf_counter
 from typing import NamedTuple, NoReturn
 
 from cog.sdk.scope import Scope
@@ -41,6 +42,7 @@ class Runs:
         self._early: set[int] = set()
         self._streams = sys.stdin, sys.stdout, sys.stderr  # as setup() left them
         self._pid = os.getpid()
+        capture.keep_descriptors()
 
     def begin(self, order: Start) -> Call:
         """A run begins. What an earlier one put in the place of `sys.stdout` is gone, so that this one's logs are not."""
@@ -84,9 +86,13 @@ class Runs:
         payload = encoder.encode(chunk)
         self.channel.send(PutOut(call.number, encoder.files, payload))
 
+    def tell(self, error: BaseException) -> None:
+        """Put a traceback into the logs of the run at hand; outside of any into the server's log."""
+        self.capture.write("stderr", failures.model_traceback(error))
+
     def end(self, call: Call, ending: Ending, files: list[list[str]], started: float) -> None:
         """Send the last prints of a run and its `done`."""
-        seconds = time.perf_counter() - started
+        seconds = perf_counter() - started
         if os.getpid() != self._pid:
             self._leave(ending.error)
         error: str | None = None
@@ -95,12 +101,17 @@ class Runs:
             status = "failed"
             error = utf8(failures.summary(ending.error)).decode()
             self.capture.flush("stdout")  # what was printed before stands before
-            self.capture.write("stderr", failures.model_traceback(ending.error))
+            self.tell(ending.error)
         self.capture.end(call)
+        for file in call.files:
+            with contextlib.suppress(ValueError, OSError):  # the model has taken it apart
+                file.close()
         with self.lock:
             del self.active[call.number]
             call.closed = True
         self.channel.send(Ended(call.number, status, seconds, ending.payload, error, files, call.canceling))
+        if not self.active:
+            self.capture.restore_descriptors()  # now, while the server answers: it costs that client nothing
 
     def _leave(self, error: BaseException | None) -> NoReturn:
         """End a child that the model forked and that came back here, as a Python program of its own would end."""

@@ -9,17 +9,18 @@ import inspect
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from time import monotonic, perf_counter
 from types import FrameType
 from typing import TypeVar, cast
 
 from cog.sdk.exceptions import CancelationException
 from cog.sdk.scope import set_process_scope
+from cog.signature.scalars import take_opened
 from cog.worker import calls
 from cog.worker.calls import Call
 from cog.worker.control import CANCEL_SIGNAL, Answer
-from cog.worker.failures import summary
+from cog.worker.failures import is_fatal, summary
 from cog.worker.messages import Start
 from cog.worker.model import Model
 from cog.worker.outputs import OutputEncoder
@@ -35,20 +36,34 @@ class SyncEngine:
         self._model = model
         self._runs = runs
         self._thread = threading.main_thread().ident or 0
+        self._running = False
 
     def serve(self) -> None:
         """Run what the server sends until it closes the channel."""
         signal.signal(CANCEL_SIGNAL, self._on_signal)
+        while True:
+            try:
+                self._serve()
+            except BaseException as error:
+                if self._running or is_fatal(error):
+                    raise
+                self._runs.tell(error)  # a thread of the model raised it here, while nothing ran
+            else:
+                return
+
+    def _serve(self) -> None:
         for order in self._runs.channel.receive():
             if isinstance(order, Start):
+                self._running = True
                 self._run(order)
+                self._running = False
 
     def _run(self, order: Start) -> None:
         call = self._runs.begin(order)
         calls.enter_process(call)
         set_process_scope(self._runs.scope(call, order))
         encoder = OutputEncoder(call.folder)
-        started = time.perf_counter()
+        started = perf_counter()
         try:
             ending = Ending(self._invoke(call, encoder, order.payload))
         except BaseException as error:  # noqa: BLE001  whatever the model raises, sys.exit() included, ends this run only
@@ -59,7 +74,9 @@ class SyncEngine:
         set_process_scope(None)
 
     def _invoke(self, call: Call, encoder: OutputEncoder, payload: bytes) -> bytes | None:
+        _offer_loop()
         arguments = self._model.arguments(payload)
+        call.files = take_opened()
         result = _inside(call, lambda: self._model.run(**arguments))
         if not self._model.signature.yields:
             return encoder.encode(result)
@@ -69,7 +86,23 @@ class SyncEngine:
                 chunk = _inside(call, _step(call, chunks))
             except StopIteration:
                 return None
-            self._runs.put_out(call, encoder, chunk)
+            try:
+                self._runs.put_out(call, encoder, chunk)
+            except BaseException:
+                self._close(call, chunks)
+                raise
+
+    def _close(self, call: Call, chunks: Iterator[object]) -> None:
+        """Let a generator clean up that is not asked for more: as a part of this run, not whenever it is collected."""
+        if isinstance(chunks, Generator):
+            try:
+                _inside(call, chunks.close)
+            except BaseException as error:  # noqa: BLE001  told in the logs: what is wrong with the chunk is the error
+                self._runs.tell(error)
+
+    def inside(self) -> bool:
+        """True where the model's own code runs."""
+        return any(call.open and not call.guarded for call in tuple(self._runs.active.values()))
 
     def _on_signal(self, number: int, order: FrameType | None) -> None:
         for call in tuple(self._runs.active.values()):
@@ -112,16 +145,27 @@ def _inside(call: Call, act: Callable[[], T]) -> T:
         call.open = False
 
 
+def _offer_loop() -> None:
+    """Let `asyncio.get_event_loop()` find a loop, as in setup(); `asyncio.run()` in an earlier run has removed it."""
+    try:
+        if not asyncio.get_event_loop().is_closed():
+            return
+    except RuntimeError:
+        pass  # there is none
+    asyncio.set_event_loop(asyncio.new_event_loop())
+
+
 def _step(call: Call, iterator: Iterator[object]) -> Callable[[], object]:
     """The next step of what the model yields; a cancel that came in between is thrown in where it waits."""
     if call.canceling and not call.delivered and isinstance(iterator, Generator):
         call.delivered = True
-        call.raised_at = time.monotonic()
+        call.raised_at = monotonic()
         return lambda: iterator.throw(CancelationException())
     return lambda: next(iterator)
 
 
 def _check(check: Callable[[], object], answer: Answer) -> None:
+    calls.enter_none()  # what it prints is not of the run beside it
     try:
         verdict = check()
         if inspect.isawaitable(verdict):

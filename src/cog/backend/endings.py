@@ -1,0 +1,31 @@
+"""What a worker said of a run, in the words of a prediction's life."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cog.prediction.events import Done, Ending, OutputFile, Status
+from cog.worker.messages import Ended
+
+_STATUSES: Final[dict[str, Ending]] = {
+    "succeeded": Status.SUCCEEDED,
+    "failed": Status.FAILED,
+    "canceled": Status.CANCELED,
+}
+
+
+def done_of(message: Ended, at: float) -> Done:
+    """The end of a run, at `at` seconds since the epoch."""
+    return Done(
+        status=_STATUSES[message.status],
+        at=at,
+        payload=message.payload,
+        error=message.error,
+        predict_time=message.seconds,
+        files=files_of(message.files),
+    )
+
+
+def files_of(files: list[list[str]]) -> tuple[OutputFile, ...]:
+    """The files that a payload names."""
+    return tuple(OutputFile(mark, path, name) for mark, path, name in files) if files else ()

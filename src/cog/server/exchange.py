@@ -1,0 +1,221 @@
+"""One request and its answer, handed to the application the way ASGI has it."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from typing import Final, Protocol
+
+from cog.errors import CogError, RequestError
+from cog.server.wire import Message, Scope
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_STATUS: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus
+}
+_BODILESS: Final = frozenset({204, 304})  # RFC 9110, section 6.4.1
+# Answers up to this many bytes go out in one piece with their head; a larger one is not copied for that.
+_ONE_PIECE: Final = 64 * 1024
+# The rest of a body that nobody wants is read up to this many bytes, so that the connection can be kept.
+_UNWANTED: Final = 64 * 1024
+
+
+class Line(Protocol):
+    """What an exchange needs of its connection."""
+
+    @property
+    def date(self) -> bytes:
+        """The Date header, as a line."""
+
+    @property
+    def last(self) -> bool:
+        """True when no other request will be answered here."""
+
+    def write(self, data: bytes) -> None:
+        """Send to the client."""
+
+    async def writable(self) -> None:
+        """Return once the client has taken most of what was written."""
+
+    def read_on(self) -> None:
+        """Read more of the request."""
+
+    def answered(self, exchange: Exchange) -> None:
+        """The answer is written."""
+
+
+class Exchange:
+    """`receive` and `send` are ASGI's; the rest is for the connection."""
+
+    __slots__ = (
+        "_broken", "_chunked", "_expects", "_given", "_head", "_left", "_line", "_parts", "_woken",
+        "answered", "buffered", "gone", "keep_alive", "scope", "started", "whole",
+    )  # fmt: skip
+
+    def __init__(self, line: Line, scope: Scope, *, keep_alive: bool, expects: bool = False) -> None:
+        """`expects` is true when the client sends its body only after `100 Continue`."""
+        self._line = line
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self._expects = expects
+        self._parts: list[bytes] = []
+        self.buffered = 0
+        self.whole = False
+        self._given = False
+        self._broken: CogError | None = None
+        self._woken: asyncio.Future[None] | None = None
+        self.gone = False
+        self.started = False
+        self.answered = False
+        self._head = b""
+        self._chunked = False
+        self._left = 0
+
+    # What the connection tells
+
+    def feed(self, part: bytes) -> None:
+        """A part of the body has come."""
+        if not self.answered:
+            self._parts.append(part)
+            self.buffered += len(part)
+            self._wake()
+
+    def end(self) -> None:
+        """The request is whole."""
+        self.whole = True
+        self._wake()
+
+    def break_off(self, error: CogError) -> None:
+        """The rest of the body will never come; `receive` raises `error`."""
+        self._broken = error
+        self.keep_alive = False
+        self._wake()
+
+    def lose(self) -> None:
+        """The client is gone."""
+        self.gone = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    # What the application calls
+
+    async def receive(self) -> Message:
+        """The next part of the body; after the last one `http.disconnect` once the client is gone or answered.
+
+        Raises:
+            CogError: the body ends before it is complete; the text says why.
+        """
+        if self._expects:
+            self._expects = False
+            if not self._parts and not self.whole and not self.started:
+                self._line.write(_CONTINUE)
+        while True:
+            if not self._given:
+                if self._parts or self.whole:
+                    return self._take()
+                if self._broken is not None:
+                    raise self._broken
+                if self.gone:
+                    raise RequestError("the client went away before its request was complete")
+            if self.gone or self.answered:
+                return {"type": "http.disconnect"}
+            self._line.read_on()
+            self._woken = asyncio.get_running_loop().create_future()
+            await self._woken
+            self._woken = None
+
+    def _take(self) -> Message:
+        parts, self._parts = self._parts, []
+        self.buffered = 0
+        self._given = self.whole
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        return {"type": "http.request", "body": body, "more_body": not self.whole}
+
+    async def send(self, message: Message) -> None:
+        """Send the head or a part of the answer; after its last part nothing may follow.
+
+        Raises:
+            RuntimeError: the application does not keep to the order or to the length that it announced.
+        """
+        if self.gone:
+            return
+        if message["type"] == "http.response.start":
+            if self.started:
+                raise RuntimeError("the answer has been started already")
+            self._start(message["status"], message.get("headers", ()))
+            return
+        if not self.started or self.answered:
+            raise RuntimeError("a part of an answer is out of its place")
+        more: bool = message.get("more_body", False)
+        self._write(message.get("body", b""), more)
+        if more:
+            await self._line.writable()
+        else:
+            self.answered = True
+            self._parts.clear()
+            self._wake()
+            self._line.answered(self)
+
+    def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.started = True
+        lines = [_STATUS[status], self._line.date]
+        length = None
+        for name, value in headers:
+            if name == b"connection":
+                self.keep_alive = self.keep_alive and value.lower() != b"close"
+                continue
+            if name == b"content-length":
+                length = int(value)
+            lines.append(b"%b: %b\r\n" % (name, value))
+        if not self.keep_alive or self._line.last or not (self.whole or self._rest_is_small()):
+            self.keep_alive = False
+            lines.append(b"connection: close\r\n")
+        if self.scope["method"] == "HEAD" or status in _BODILESS:
+            self._left = -1
+        elif length is not None:
+            self._left = length
+        elif self.scope["http_version"] == "1.1":
+            self._chunked = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        else:  # an answer whose end is the end of the connection
+            self._left = -1
+            self.keep_alive = False
+        head = b"".join(lines)
+        if head.count(b"\n") != len(lines):
+            raise RuntimeError("a header of an answer has a line break in it")
+        self._head = head + b"\r\n"
+        if length is None:
+            self._flush_head()
+
+    def _rest_is_small(self) -> bool:
+        """True when what the client still sends is worth reading, so that the connection can be kept."""
+        if self._expects:
+            return False  # nobody can know whether it sends the body now
+        length = next((value for name, value in self.scope["headers"] if name == b"content-length"), b"")
+        return length.isdigit() and int(length) <= _UNWANTED
+
+    def _flush_head(self) -> None:
+        self._line.write(self._head)
+        self._head = b""
+
+    def _write(self, body: bytes, more: bool) -> None:
+        if self.scope["method"] == "HEAD":
+            body = b""
+        if self._chunked:
+            body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            if not more:
+                body += b"0\r\n\r\n"
+        elif self._left >= 0:
+            self._left -= len(body)
+            if self._left < 0 or (self._left and not more):
+                raise RuntimeError("the answer is not as long as its Content-Length says")
+        if self._head and len(body) <= _ONE_PIECE:
+            body = self._head + body
+            self._head = b""
+        elif self._head:
+            self._flush_head()
+        if body:
+            self._line.write(body)
