@@ -17,7 +17,7 @@ serve: $(INSTALLED) ## Serve examples/blur on port 5000 (another one: PORT=8000 
 	@$(BIN)/python scripts/serve_example.py blur
 
 test: check ## Run the checks and the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(INSTALLED) ## Run the tests that take minutes or need more tools
 	$(BIN)/pytest -m slow
