@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+INSTALLED_SLOW := $(VENV)/.installed-slow
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test test-slow soak fuzz check format docs bench clean
@@ -19,7 +20,7 @@ serve: $(INSTALLED) ## Serve examples/blur on port 5000 (another one: PORT=8000 
 test: check ## Run the checks and the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
-test-slow: $(INSTALLED) ## Run the tests that take minutes or need more tools
+test-slow: $(INSTALLED_SLOW) ## Run the tests that take minutes or need more tools
 	$(BIN)/pytest -m slow
 
 # Minutes of it find what seconds do not: SECONDS=3600 make soak
@@ -27,7 +28,7 @@ SECONDS ?= 600
 soak: $(INSTALLED) ## Load and kill for 10 minutes (another time: SECONDS=60), then show the figures
 	PYTHONPATH=tests $(BIN)/python -m soak.run --seconds $(SECONDS)
 
-fuzz: $(INSTALLED) ## Feed odd bytes to whatever reads what others wrote, 10 minutes each (another time: SECONDS=60)
+fuzz: $(INSTALLED_SLOW) ## Feed odd bytes to whatever reads what others wrote, 10 minutes each (another time: SECONDS=60)
 	for target in body data_url config frames; do \
 		PYTHONPATH=tests $(BIN)/python -m fuzz.run $$target $(SECONDS) || exit 1; \
 	done
@@ -56,4 +57,8 @@ clean: ## Remove the environment and everything that was generated
 
 $(INSTALLED): pyproject.toml
 	@PYTHON="$(PYTHON)" scripts/environment.sh "$(VENV)"
+	@touch $@
+
+$(INSTALLED_SLOW): pyproject.toml $(INSTALLED)
+	@PYTHON="$(PYTHON)" scripts/environment.sh "$(VENV)" dev,slow
 	@touch $@

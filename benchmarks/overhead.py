@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -117,14 +118,15 @@ def answers(port: int) -> bool:
         return False
 
 
-def measure(port: int, load: Load, seconds: float, script: Path) -> Result:
+def measure(port: int, load: Load, seconds: int, script: Path) -> Result:
     """One run of wrk."""
+    settle(port)
     shown = subprocess.run(
         [
             "wrk",
             "-t1",
             f"-c{load.connections}",
-            f"-d{seconds:g}s",
+            f"-d{seconds}s",
             "-s",
             str(script),
             f"http://127.0.0.1:{port}/predictions",
@@ -143,7 +145,28 @@ def measure(port: int, load: Load, seconds: float, script: Path) -> Result:
     return Result(requests / duration * 1e6, p50, p99)
 
 
-def compete(contestants: Sequence[Contestant], rounds: int, seconds: float) -> dict[tuple[str, Load], Result]:
+def settle(port: int) -> None:
+    """Return when nothing runs any more: wrk ends with requests on their way, which hold their places a little longer."""
+    deadline = time.monotonic() + 30
+    while any(one["status"] in ("starting", "processing") for one in listed(port)):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"predictions on port {port} do not end")
+        time.sleep(0.01)
+
+
+def listed(port: int) -> list[dict[str, str]]:
+    """The newest predictions of the server; none of the echo, which keeps no list."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/predictions", timeout=10) as answer:
+            results: list[dict[str, str]] = json.load(answer)["results"]
+            return results
+    except urllib.error.HTTPError as error:
+        if error.code != 405:
+            raise
+        return []
+
+
+def compete(contestants: Sequence[Contestant], rounds: int, seconds: int) -> dict[tuple[str, Load], Result]:
     """The median of every contestant's rounds, by name and load."""
     taken: dict[tuple[str, Load], list[Result]] = {}
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
@@ -179,7 +202,12 @@ def main() -> None:
     """Start everything, measure, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds (default: 5)")
-    parser.add_argument("--seconds", type=float, default=4, help="length of one measurement (default: 4)")
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=4,
+        help="length of one measurement, whole seconds as wrk has them (default: 4)",
+    )
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed. It is Debian's package `wrk`: apt-get install wrk")

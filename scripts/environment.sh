@@ -1,15 +1,17 @@
 #!/bin/sh
-# Makes the virtual environment that the Makefile works in, or brings it up to date. Usage: environment.sh FOLDER
+# Makes the virtual environment that the Makefile works in, or brings it up to date. Usage: environment.sh FOLDER [EXTRAS]
+# EXTRAS are what to install beside the project (default: dev).
 # PYTHON names the interpreter to make it from (default: python3).
 set -eu
 
 folder=$1
+extras=${2:-dev}
 python=${PYTHON:-python3}
 
 if command -v uv >/dev/null 2>&1; then
     # uv refuses to touch an environment that is there already, unless it is told that this is meant.
     [ -x "$folder/bin/python" ] || uv venv --quiet --allow-existing --python "$python" "$folder"
-    uv pip install --quiet --python "$folder/bin/python" --editable '.[dev]'
+    uv pip install --quiet --python "$folder/bin/python" --editable ".[$extras]"
     exit 0
 fi
 
@@ -26,4 +28,4 @@ if ! "$folder/bin/python" -m pip --version >/dev/null 2>&1; then
         exit 1
     fi
 fi
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"

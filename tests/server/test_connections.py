@@ -162,6 +162,16 @@ def test_a_client_that_is_gone_cancels_and_no_slot_is_lost(server: Server, reset
         until(server.health, lambda health: health["status"] == "READY")
 
 
+@pytest.mark.parametrize("size", [70_000, 900_000])
+def test_a_client_that_is_gone_after_a_large_body_cancels(server: Server, size: int) -> None:
+    """More of it comes in one go than is kept for a slow reader: reading stops, and has to go on at its end."""
+    name = f"gone-large-{size}"
+    with raw(server) as connection:
+        connection.send(post({"hold": name}, id=name, padding="x" * size))
+        server.wait_file(name)
+    assert server.wait_for(name)["status"] == "canceled"
+
+
 def test_a_request_that_is_cut_off_is_400_for_who_still_reads(server: Server) -> None:
     whole = post({"x": 1}, id="cut")
     with raw(server) as connection:
@@ -207,11 +217,12 @@ def test_3000_idle_connections_are_no_matter(serve: Any) -> None:
     assert server.predict().status == 200
 
 
-def test_when_no_descriptor_is_left_the_idle_ones_make_room(serve: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("uvloop", [True, False])
+def test_when_no_descriptor_is_left_the_idle_ones_make_room(serve: Any, tmp_path: Path, uvloop: bool) -> None:
     limited = tmp_path / "python"
     limited.write_text(f'#!/bin/sh\nulimit -n 300\nexec {sys.executable} "$@"\n')
     limited.chmod(0o755)
-    server: Server = serve(ADDING, python=str(limited))
+    server: Server = serve(ADDING, python=str(limited), env=None if uvloop else without_uvloop(tmp_path))
     idle: list[socket.socket] = []
     try:
         idle.extend(connected(server) for _ in range(600))
@@ -229,6 +240,23 @@ def test_when_no_descriptor_is_left_the_idle_ones_make_room(serve: Any, tmp_path
     assert server.predict({"x": 1}).status == 200
     assert server.log.count("open files") < 5
     assert "Traceback" not in server.log
+
+
+# asyncio's own loop
+
+
+def without_uvloop(folder: Path) -> dict[str, str]:
+    """The environment of a server that cannot import it."""
+    (folder / "uvloop.py").write_text("raise ImportError")
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_a_client_that_is_gone_before_its_refusal_is_no_error(serve: Any, tmp_path: Path) -> None:
+    server: Server = serve(ADDING, env=without_uvloop(tmp_path))
+    for number in range(400):
+        with raw(server) as connection:
+            connection.send([b"nonsense\r\n\r\n", get("/live", "Connection: close")][number % 2])
+    quiet(server)
 
 
 # Defects of ours

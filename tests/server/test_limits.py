@@ -96,6 +96,7 @@ NOT_HTTP = {
     "chunks and a length": CREATE + "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
     "a negative length": CREATE + "Content-Length: -2\r\n\r\n{}",
     "a length with a sign": CREATE + "Content-Length: +2\r\n\r\n{}",
+    "a length of 5,001 digits": CREATE + "Content-Length: " + "0" * 5000 + "2\r\n\r\n{}",
     "a length beyond 64 bits": CREATE + "Content-Length: 99999999999999999999999\r\n\r\n{}",
     "no length": CREATE + "Content-Length:\r\n\r\n{}",
     "chunks that are not the last coding": CREATE + "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
@@ -247,6 +248,17 @@ def test_connection_close_is_honoured(connection: Raw) -> None:
     connection.send(post({"x": 1}, "Connection: close") + get("/live"))
     answer = connection.answer()
     assert (answer.json()["output"], answer.headers["connection"]) == (2, "close")
+    connection.ended()
+
+
+@pytest.mark.parametrize("last", [get("/live", "Connection: close"), b"GET /live HTTP/1.0\r\n\r\n"])
+def test_who_sends_more_behind_its_last_request_is_not_reset(connection: Raw, last: bytes) -> None:
+    """A reset can take the answer away from a client that has not read it yet."""
+    for data in (last, get("/live"), get("/live")):
+        connection.send(data)
+        while not connection.left and data is last:
+            assert connection.more()
+    assert connection.answer().status == 200
     connection.ended()
 
 

@@ -22,13 +22,6 @@ from soak.models import ASYNC, STREAM, SYNC
 from soak.outside import Outside, outside
 
 KEEP: Final = 5.0  # seconds
-# The C library returns freed memory early: what is measured is what the server holds. By default glibc keeps more or less
-# of the highest that there was (several MB after bursts of large answers), whatever is freed.
-_MALLOC: Final = {
-    "MALLOC_MMAP_THRESHOLD_": "131072",
-    "MALLOC_TRIM_THRESHOLD_": "131072",
-    "MALLOC_ARENA_MAX": "2",
-}
 SETTLED: Final = 0.2  # seconds of quiet before anything is measured
 DIED: Final = {"a worker ended and is replaced", "setup of a worker failed"}
 
@@ -133,7 +126,7 @@ def _servers(root: Path, around: Outside) -> Iterator[list[tuple[Kind, Subject]]
             flags = (*kind.flags, "--keep", f"{KEEP:g}")
             if kind.source is ASYNC:
                 flags += ("--upload-url", around.url + "/uploads/")
-            started = subject(root / str(number), kind.source, *flags, env=_MALLOC)
+            started = subject(root / str(number), kind.source, *flags)
             running.append((kind, stack.enter_context(started)))
         yield running
 

@@ -92,6 +92,8 @@ class Gate:
 
 
 class _Http(ThreadingHTTPServer):
+    request_queue_size = 128  # with the 5 of the standard library many clients at once meet a full backlog
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], OSError):  # a client may hang up
             super().handle_error(request, client_address)

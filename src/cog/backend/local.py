@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 import secrets
+import shutil
 from collections.abc import Coroutine
 from typing import Final
 
@@ -30,7 +31,6 @@ TRIES: Final = 3  # for an additional worker whose setup fails
 GRACE: Final = 3.0  # seconds that workers get to end by themselves
 # Seconds for the system to take killed workers apart. One that hangs in a driver must not keep the server from its end.
 KILLED: Final = 5.0
-
 
 _SILENT: Final = (
     "it has not answered for 5 seconds. Either it was stopped (SIGSTOP, a debugger), or C code in the model holds Python's "
@@ -224,6 +224,8 @@ class LocalBackend:
             worker.kill(cause)
         fate = await end
         await asyncio.to_thread(strays.kill, worker.mark)
+        for folder in worker.written_off:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return fate, readiness.done() and readiness.result() is None
 
     # What a worker tells (`Owner`)

@@ -45,11 +45,12 @@ _LINGER: Final = 1.0
 class WorkerRun:
     """A run on a worker: `Run` of the backend's protocol."""
 
-    __slots__ = ("_worker", "canceling", "deadline", "ended", "number", "sink")
+    __slots__ = ("_worker", "canceling", "deadline", "ended", "folder", "number", "sink")
 
-    def __init__(self, worker: Worker, number: int, sink: Sink) -> None:
+    def __init__(self, worker: Worker, number: int, folder: str, sink: Sink) -> None:
         self._worker = worker
         self.number = number
+        self.folder = folder
         self.sink = sink
         self.canceling = False
         self.ended = False
@@ -72,6 +73,9 @@ class Worker:
         self.slots = 0
         self.started_at = 0.0
         self.retiring = False
+        self.written_off: list[
+            str
+        ] = []  # the folders of ended runs that still go on, and may make theirs again
         self._owner = owner
         self._runs: dict[int, WorkerRun] = {}
         self._next = 1
@@ -147,7 +151,7 @@ class Worker:
         """
         number = self._next
         self._next += 1
-        run = WorkerRun(self, number, sink)
+        run = WorkerRun(self, number, order.folder, sink)
         self._runs[number] = run
         start = Start(number, order.folder, dict(order.context), order.payload)
         if not self._data.send(start, now=len(self._runs) == 1):
@@ -173,6 +177,7 @@ class Worker:
         """The grace is over. A sync model is ended with its process; an async one serves the others first."""
         if self.signature is not None and self.signature.is_async:
             self._unanswered.discard(run.number)
+            self.written_off.append(run.folder)
             self._finish(run, Done(Status.CANCELED, time.time()))
             self.retire("it did not react to a cancel")
             self._owner.worker_changed(self)

@@ -47,7 +47,6 @@ class Connection(asyncio.Protocol):
         self._gone = False  # the client is gone, or has at least closed its side
         self._leaving = False
         self._held = b""  # what has come and is not looked at yet
-        self._unread = False  # a request was refused, and the client may still send more of it
         self._paused = False
         self._full = False  # the client does not take what was written
         self._room: asyncio.Future[None] | None = None
@@ -202,7 +201,6 @@ class Connection(asyncio.Protocol):
         self._deaf = True
         exchange = self._exchange
         if exchange is None or exchange.whole or self._reader.in_head:
-            self._unread = True
 
             async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
                 await error_answer(error).send(send)
@@ -238,7 +236,7 @@ class Connection(asyncio.Protocol):
             await self._room
 
     def read_on(self) -> None:
-        """Read more of the request."""
+        """Read more of what the client sends, if there is room for it again."""
         if self._paused and not (self._held or self._gone or self._transport.is_closing()):
             self._paused = False
             self._transport.resume_reading()
@@ -268,18 +266,21 @@ class Connection(asyncio.Protocol):
             self.read_on()
 
     def _hang_up(self) -> None:
-        """Close once the answer is sent. What the client still sends is thrown away first: a reset would take the
-        answer from it (RFC 9112, section 9.6)."""
+        """Close our side once the answer is sent, and all when the client has closed its own. What it still sends is
+        thrown away: unread it would make a reset, and that takes the answer from the client (RFC 9112, section 9.6)."""
         if self._leaving or self._transport.is_closing():
             return
         self._deaf = self._leaving = True
         self._waiting.clear()
         self._held = b""
-        if self._gone or not (self._reader.open or self._paused or self._unread):
+        if self._gone:
             self._transport.close()
-        else:
+            return
+        try:
             self._transport.write_eof()
-            self.read_on()
+        except OSError:  # with asyncio's own loop: the client has gone without our knowing
+            self._transport.abort()
+        self.read_on()
 
     def leave(self) -> None:
         """Close, unless an answer is under way. A request that is not complete gets none."""
@@ -296,7 +297,7 @@ class Connection(asyncio.Protocol):
 
     def idle_since(self) -> float | None:
         """Since when nothing has been asked here, as the sweep has seen it; None when something is under way."""
-        if self._transport.is_closing() or self._progress().stage is not Stage.REQUEST:
+        if self._transport.is_closing() or self._progress().stage not in (Stage.REQUEST, Stage.LEAVING):
             return None
         return self._patience.since
 

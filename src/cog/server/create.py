@@ -145,7 +145,8 @@ class Create:
         if not prediction.status.terminal:
             ended = _end_of(prediction)
             connection = connection_of(scope)
-            connection.when_lost(lambda: self._service.cancel(prediction.id))
+            # What has ended is not canceled: another prediction may have its id by now.
+            connection.when_lost(lambda: prediction.status.terminal or self._service.cancel(prediction.id))
             try:
                 await ended
             finally:

@@ -38,7 +38,7 @@ class Line(Protocol):
         """Return once the client has taken most of what was written."""
 
     def read_on(self) -> None:
-        """Read more of the request."""
+        """Read more of what the client sends, if there is room for it again."""
 
     def answered(self, exchange: Exchange) -> None:
         """The answer is written."""
@@ -131,6 +131,7 @@ class Exchange:
         parts, self._parts = self._parts, []
         self.buffered = 0
         self._given = self.whole
+        self._line.read_on()  # also after the last part: else nobody would see the client go away
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         return {"type": "http.request", "body": body, "more_body": not self.whole}
 
@@ -195,7 +196,7 @@ class Exchange:
         if self._expects:
             return False  # nobody can know whether it sends the body now
         length = next((value for name, value in self.scope["headers"] if name == b"content-length"), b"")
-        return length.isdigit() and int(length) <= _UNWANTED
+        return length != b"" and int(length) <= _UNWANTED
 
     def _flush_head(self) -> None:
         self._line.write(self._head)

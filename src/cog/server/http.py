@@ -27,6 +27,7 @@ from cog.net.policy import UrlPolicy
 from cog.notify.webhooks import Webhooks
 from cog.prediction.record import Listener
 from cog.prediction.request import PredictionRequest
+from cog.server import init, memory
 from cog.server.app import Application
 from cog.server.create import Create
 from cog.server.lifecycle import Lifecycle
@@ -49,6 +50,8 @@ WEBHOOKS_TIMEOUT: Final = 5.0
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to end; gives the exit code: 0, or 1 for what a person has to mend first."""
+    init.take_over()
+    memory.give_back_early()
     _occupy_descriptors()
     lifecycle = Lifecycle()
     lifecycle.watch_signals()

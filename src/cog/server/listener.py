@@ -15,13 +15,12 @@ from cog.errors import SettingError
 from cog.server.connection import Connection
 from cog.server.traffic import App, Traffic
 
+# Connections that wait to be accepted; and how many of them asyncio's own loop accepts in one go, before we hear of the
+# first. More would take the descriptors that are left for anything but connections.
 _BACKLOG: Final = 2048
-_KEEP_ALIVE: Final = (
-    75  # seconds an idle connection is kept; longer than the 60 that load balancers keep theirs
-)
-
-# Seconds that idle connections are kept at the end, for a request that may be on its way.
-_LINGER: Final = 0.2
+_AT_ONCE: Final = 16
+# Seconds that an idle connection is kept; longer than the 60 that load balancers keep theirs.
+_KEEP_ALIVE: Final = 75
 
 _SWEEP: Final = 1.0  # seconds between two looks at all connections
 # Open files: more than that nobody serves from one process; and what is left for anything but connections.
@@ -105,7 +104,8 @@ class Listener:
         self._tick(loop)
         self._sweep(loop)
         for sock in self._sockets:
-            self._servers.append(await loop.create_server(self._connection, sock=sock, backlog=_BACKLOG))
+            self._servers.append(await loop.create_server(self._connection, sock=sock, backlog=_AT_ONCE))
+            sock.listen(_BACKLOG)
 
     def _connection(self) -> Connection:
         return Connection(self._traffic, asyncio.get_running_loop())

@@ -18,6 +18,9 @@ HEAD_LIMIT: Final = 64 * 1024
 FIELD_LIMIT: Final = 200
 TARGET_LIMIT: Final = 8 * 1024
 
+# The parser refuses what has no 64 bits, but takes any number of zeros before it: more than Python makes a number of.
+_LENGTH_DIGITS: Final = 20
+
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _FRAMING: Final = (b"content-length", b"transfer-encoding")
 
@@ -155,6 +158,8 @@ class Reader:
                 hosts += 1
             elif name == b"expect":
                 expects = value.lower() == b"100-continue"
+            elif name == b"content-length" and len(value) > _LENGTH_DIGITS:
+                raise RequestError("the Content-Length of the request has too many digits")
         if version == "1.0":
             return False
         if version != "1.1":

@@ -48,7 +48,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         BodyTooLarge: it is larger; where its length is announced, before any of it is read.
     """
     length = header(scope, b"content-length")
-    if length is not None and _is_number(length) and int(length) > limit:
+    if length is not None and int(length) > limit:
         raise _too_large(limit)
     message = await receive()
     body: bytes = message.get("body", b"")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from cog.backend.protocol import Order, Run
-from cog.errors import CogError, NotReady, PredictionError
+from cog.errors import CogError, NotReady
 from cog.files.data_url import DataUrl
 from cog.files.fetch import Fetcher, make_folder
 from cog.files.folders import RuntimeFolder
@@ -131,18 +131,25 @@ class Journey:
             self._ask_slot()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._watched(work))
+        self._task = asyncio.get_running_loop().create_task(work)
+        self._task.add_done_callback(self._worked)
 
-    async def _watched(self, work: Coroutine[None, None, None]) -> None:
-        """A fault of ours in `work` ends this prediction, with its cause; its place is not lost."""
-        try:
-            await work
-        except Exception as error:
-            log.exception("prediction %s fails by a fault of the server", self.prediction.id)
-            self._task = self._queue = None
-            if self._run is None:
-                self._give_back()
-            self._end_as(_failed(f"{type(error).__name__}: {error}"))
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        """What did not come to its end ends the prediction: it was cancelled, perhaps before its first step, it failed, or
+        it has a fault of ours."""
+        if task.cancelled():
+            done = Done(Status.CANCELED, time.time())
+        elif (error := task.exception()) is None:
+            return
+        else:
+            if not isinstance(error, CogError | OSError):
+                log.error("prediction %s fails by a fault of the server", self.prediction.id, exc_info=error)
+            done = _failed(f"{type(error).__name__}: {error}")
+        last = self._queue[-1] if self._queue else None
+        if type(last) is Done:  # the model was done with it
+            done = done._replace(predict_time=last.predict_time)
+        self._task = self._queue = None
+        self._end_as(done)
 
     async def _fetch(self) -> None:
         started = time.perf_counter()
@@ -153,18 +160,12 @@ class Journey:
             async with gate:
                 await self._courier.bring(file, folder / f"input-{index}")
 
-        try:
-            make_folder(folder)
-            await _all([bring(index, file) for index, file in enumerate(self._intake.files)])
-        except (PredictionError, OSError) as error:
-            self._end_early(Status.FAILED, f"{type(error).__name__}: {error}")
-        except asyncio.CancelledError:
-            self._end_early(Status.CANCELED)
-        else:
-            timings = self.prediction.timings
-            self.prediction.timings = timings._replace(download_time=time.perf_counter() - started)
-            self._task = None
-            self._ask_slot()
+        make_folder(folder)
+        await _all([bring(index, file) for index, file in enumerate(self._intake.files)])
+        timings = self.prediction.timings
+        self.prediction.timings = timings._replace(download_time=time.perf_counter() - started)
+        self._task = None
+        self._ask_slot()
 
     def _ask_slot(self) -> None:
         self._queued_at = time.perf_counter()
@@ -196,19 +197,23 @@ class Journey:
             self._task.cancel()
         elif self._run is None:
             self._places.leave_queue(self)
-            self._end_early(Status.CANCELED)
+            self._end_as(Done(Status.CANCELED, time.time()))
         if self._run is not None:
             self._run.cancel()
 
     def abandon(self, error: str) -> None:
-        """Fail it while it waits for a slot that will not come."""
-        self._end_early(Status.FAILED, error)
+        """End it here and now, since what it waits for will not come; `error` says why, if nobody has cancelled it."""
+        self._task = self._queue = self._run = None
+        self._end_as(Done(Status.CANCELED, time.time()) if self._canceled else _failed(error))
 
-    def _end_early(self, status: Status, error: str | None = None) -> None:
-        self._task = None
-        assert status is Status.FAILED or status is Status.CANCELED
-        self._give_back()
-        self._apply(Done(status, time.time(), error=error))
+    def _end_as(self, done: Done) -> None:
+        """End it, but not before the model is done with it: who reads of the end finds its place free."""
+        if self._run is None:
+            self._give_back()
+            self._apply(done)
+        elif self._verdict is None:
+            self._verdict = done
+            self._run.cancel()
 
     def _give_back(self) -> None:
         if self.holds_place:
@@ -221,8 +226,8 @@ class Journey:
         """The next event of the run. The slot is free again at `Done`, whatever still happens to its files."""
         if type(event) is Done:
             self._run = None  # it holds this very method: without the circle both are gone at once
-            if event.unseen and self._order is not None and not self._canceled:
-                self._ask_slot()
+            if event.unseen and self._order is not None and self._verdict is None and not self._canceled:
+                self._places.ask_slot(self)  # it has waited in vain since it asked for the first one
                 return
             self._give_back()
             if self._verdict is not None:
@@ -254,23 +259,10 @@ class Journey:
         """Put the files of events where clients can have them; what comes after such an event waits."""
         assert self._queue is not None
         while self._queue:
-            event = self._queue[0]
-            try:
-                published = await self._published(event)
-            except asyncio.CancelledError:
-                published = Done(Status.CANCELED, time.time())
-            except CogError as error:
-                published = _failed(f"{type(error).__name__}: {error}")
-            if type(published) is Done:
-                if type(event) is Done:
-                    published = published._replace(predict_time=event.predict_time)
-                self._task = self._queue = None
-                self._end_as(published)
-                return
+            published = await self._published(self._queue[0])
             self._queue.popleft()
             self._apply(published)
-        self._task = None
-        self._queue = None
+        self._task = self._queue = None
 
     def _overfull(self) -> Done:
         """The end that takes the place of an output over the limit; what came before stays."""
@@ -279,14 +271,6 @@ class Journey:
             "allows for all the output of one prediction, as JSON text. Return a file and let the server "
             "upload it (--upload-url), return less, or allow more."
         )
-
-    def _end_as(self, done: Done) -> None:
-        """End it, but not before the model is done with it: who reads of the end finds its place free."""
-        if self._run is None:
-            self._apply(done)
-        elif self._verdict is None:
-            self._verdict = done
-            self._run.cancel()
 
     async def _published(self, event: Event) -> Event:
         if not isinstance(event, Output | Done) or not event.files or event.payload is None:
@@ -302,15 +286,12 @@ class Journey:
 
     def _apply(self, event: Event) -> None:
         if self.prediction.status.terminal:
-            return  # a fault of ours came after the end
+            return  # it was abandoned
         self.prediction.publish(event)
         if type(event) is Done:
             if self._touched or event.status is not Status.SUCCEEDED:
-                self._clear_away()
+                self._courier.clear_away(self._folder, self.prediction.id)
             self._places.ended(self)
-
-    def _clear_away(self) -> None:
-        self._courier.clear_away(self._folder, self.prediction.id)
 
 
 def _failed(error: str) -> Done:

@@ -175,6 +175,7 @@ class Service:
             journey = self._waiting.popleft()
             if not journey.start(self.backend.run):
                 self._waiting.appendleft(journey)
+                break
         self._give_up_hope()
         for watcher in self._watchers:
             watcher()
@@ -202,16 +203,28 @@ class Service:
         return self._draining
 
     async def drain(self, timeout: float, grace: float) -> None:
-        """Take nothing new; let what runs finish for `timeout` seconds, then cancel it and wait `grace` seconds more."""
+        """Take nothing new; let what runs finish for `timeout` seconds, then cancel it and wait `grace` seconds more. What
+        has not ended by then hangs in the system: it is ended without that, so that its client gets an answer."""
         self._draining = True
         if not await self._becomes_idle(timeout):
             log.warning("%d predictions are cancelled: the server shuts down", len(self._active))
             for journey in tuple(self._active.values()):
                 journey.cancel()
-            await self._becomes_idle(grace + 1)
+            if not await self._becomes_idle(grace + 1):
+                self._abandon_all()
         self._drained = True
         for call in self._after_drain:
             call()
+
+    def _abandon_all(self) -> None:
+        log.error(
+            "%d predictions are ended although they still wait: usually for a disk or a network file system that does not "
+            "answer",
+            len(self._active),
+            extra={"fields": {"prediction_ids": list(self._active)}},
+        )
+        for journey in tuple(self._active.values()):
+            journey.abandon("the server shuts down")
 
     @property
     def drained(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from functools import wraps
 from types import FrameType
 from typing import Any
 
@@ -41,12 +42,17 @@ def shield(inside: Callable[[], bool], tell: Callable[[BaseException], None]) ->
 
 
 def watch() -> None:
-    """From now on every handler that is installed stands behind a shield, and Python's own for SIGINT too."""
+    """From now on every handler that is installed stands behind a shield, and Python's own for SIGINT too.
+
+    What takes a function's place has its name as well: `Pool(initializer=signal.signal, ...)` sends it by that.
+    """
     set_handler, get_handler = signal.signal, signal.getsignal
 
+    @wraps(set_handler)
     def signal_(signalnum: int, handler: Any) -> Any:
         return _bare(set_handler(signalnum, Shield(handler) if callable(handler) else handler))
 
+    @wraps(get_handler)
     def getsignal(signalnum: int) -> Any:
         return _bare(get_handler(signalnum))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import wraps
 from typing import Any
 
 from cog.sdk import scope
@@ -20,12 +21,14 @@ def follow() -> None:
     """From now on threads, and what is submitted to pools of threads, belong to the run that they come from."""
     start, submit = threading.Thread.start, ThreadPoolExecutor.submit
 
+    @wraps(start)
     def started(thread: threading.Thread) -> None:
         call = calls.current()
         if call is not None:
-            thread.run = _Within(call, thread.run)  # type: ignore[method-assign]
+            thread.run = _Within(call, thread.run, thread)  # type: ignore[method-assign]
         start(thread)
 
+    @wraps(submit)  # type: ignore[arg-type]
     def submitted(
         pool: ThreadPoolExecutor, act: Callable[..., Any], /, *args: Any, **named: Any
     ) -> Future[Any]:
@@ -39,7 +42,9 @@ def follow() -> None:
 class _Within:
     """A call that belongs to a run, in whatever thread it is made."""
 
-    def __init__(self, call: Call, act: Callable[..., Any]) -> None:
+    def __init__(self, call: Call, act: Callable[..., Any], thread: threading.Thread | None = None) -> None:
+        """`thread` is the one whose `run` this is."""
+        self._thread = thread
         self._call = call
         self._scope = scope.current_scope()
         self._act = act
@@ -52,3 +57,6 @@ class _Within:
         finally:
             calls.leave(token)
             scope.active.reset(before)
+            if self._thread is not None:  # the two hold each other: only the collector would end that
+                self._thread.__dict__.pop("run", None)
+                self._thread = None
