@@ -206,7 +206,7 @@ def main() -> None:
         "--seconds",
         type=int,
         default=4,
-        help="length of one measurement, whole seconds as wrk has them (default: 4)",
+        help="whole seconds of one measurement (default: 4)",
     )
     options = parser.parse_args()
     if shutil.which("wrk") is None:
