@@ -52,7 +52,8 @@ def many(count: int) -> dict[str, str]:
 def ends(got: list[Incoming]) -> dict[str, str]:
     """What was told of each prediction's end."""
     bodies = [one.json() for one in got]
-    return {body["id"]: body["status"] for body in bodies if body["completed_at"] is not None}
+    ended = ("succeeded", "failed", "canceled")
+    return {body["id"]: body["status"] for body in bodies if body["status"] in ended}
 
 
 def told(got: list[Incoming], ids: set[str]) -> bool:
@@ -63,8 +64,8 @@ def told(got: list[Incoming], ids: set[str]) -> bool:
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "POST /shutdown"])
-def test_j9_the_ends_of_50_running_predictions_are_told(serve: Callable[..., Server], how: str) -> None:
-    server = serve(GATED, env=many(50))
+def test_j9_the_ends_of_50_running_predictions_are_told(served: Callable[..., Server], how: str) -> None:
+    server = served(GATED, env=many(50))
     with receiving() as hook:
         ids = {server.start_async({"gate": "open"}, webhook=hook.url, **END) for _ in range(50)}
         if how == "SIGTERM":
@@ -75,6 +76,16 @@ def test_j9_the_ends_of_50_running_predictions_are_told(serve: Callable[..., Ser
         (server.folder / "open").touch()
         assert server.process.wait(DEADLINE) == 0, server.log
         assert ends(hook.got) == dict.fromkeys(ids, "succeeded")
+
+
+def test_j9_what_runs_when_the_end_comes_is_told(served: Callable[..., Server]) -> None:
+    server = served(GATED)
+    with receiving() as hook:
+        id = server.start_async({"gate": "open"}, webhook=hook.url, **END)
+        server.process.terminate()
+        threading.Timer(0.5, (server.folder / "open").touch).start()  # while the server waits for it
+        assert server.process.wait(DEADLINE) == 0, server.log
+        assert ends(hook.got) == {id: "succeeded"}
 
 
 def test_j9_what_the_drain_cancels_is_told(serve: Callable[..., Server]) -> None:
@@ -138,6 +149,23 @@ def test_j9_what_cannot_be_told_is_named(serve: Callable[..., Server]) -> None:
 
 
 # J30: a redirect is a failure, a URL that cannot be used is refused at once.
+
+
+def test_j30_where_a_redirect_leads_nothing_is_sent(served: Callable[..., Server]) -> None:
+    def answer(incoming: Incoming) -> Reply:
+        return Reply(200) if incoming.path == "/moved" else Reply(302, headers={"location": "/moved"})
+
+    with receiving(answer) as hook:
+        server = served(GATED)
+        server.predict({}, fields={"webhook": f"{hook.url}/hook", **END})
+        hook.wait_for(1)
+        server.process.terminate()
+        server.process.wait(DEADLINE)
+        assert [(one.method, one.path) for one in hook.got] == [("POST", "/hook")]
+
+
+def test_j30_no_url_is_422(served: Callable[..., Server]) -> None:
+    assert served(GATED).predict({}, fields={"webhook": "not a url"}).status == 422
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
