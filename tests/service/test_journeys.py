@@ -229,6 +229,25 @@ def test_an_order_that_was_never_read_starts_once_for_its_client() -> None:
     on_stage(act)
 
 
+def test_an_order_that_was_never_read_goes_before_those_that_wait() -> None:
+    async def act(stage: Stage) -> None:
+        stage.submit()
+        (first,) = stage.backend.runs
+        stage.backend.dying = 1
+        stage.submit()  # the worker that was free has just died: it waits
+        stage.backend.state = State.STARTING
+        first.die(unseen=True)
+        stage.backend.become(State.READY, 1)
+        (run,) = stage.backend.runs
+        assert run.order.folder == first.order.folder
+        run.end(Status.SUCCEEDED)
+        (run,) = stage.backend.runs
+        run.end(Status.SUCCEEDED)
+        await stage.settle()
+
+    on_stage(act)
+
+
 def test_an_order_that_was_never_read_fails_with_a_model_that_does_not_come_up() -> None:
     async def act(stage: Stage) -> None:
         prediction = stage.submit()

@@ -76,8 +76,8 @@ class Courier:
 class Places(Protocol):
     """What a journey asks of the service."""
 
-    def ask_slot(self, journey: Journey) -> None:
-        """Start it as soon as there is a slot: `journey.start()` is called then."""
+    def ask_slot(self, journey: Journey, *, again: bool = False) -> None:
+        """Start it as soon as there is a slot: `journey.start()` is called then. `again` says that it has had one in vain."""
 
     def leave_queue(self, journey: Journey) -> None:
         """It does not want a slot any more."""
@@ -227,7 +227,9 @@ class Journey:
         if type(event) is Done:
             self._run = None  # it holds this very method: without the circle both are gone at once
             if event.unseen and self._order is not None and self._verdict is None and not self._canceled:
-                self._places.ask_slot(self)  # it has waited in vain since it asked for the first one
+                self._places.ask_slot(
+                    self, again=True
+                )  # it has waited in vain since it asked for the first one
                 return
             self._give_back()
             if self._verdict is not None:

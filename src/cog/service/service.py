@@ -145,11 +145,15 @@ class Service:
 
     # Places (`Places`)
 
-    def ask_slot(self, journey: Journey) -> None:
-        """Start it now, or in its turn."""
-        if self._waiting or self.backend.free <= 0 or not journey.start(self.backend.run):
+    def ask_slot(self, journey: Journey, *, again: bool = False) -> None:
+        """Start it now, or in its turn; `again`, before all that wait, when it had a slot in vain."""
+        if not self._waiting and self.backend.free > 0 and journey.start(self.backend.run):
+            return
+        if again:
+            self._waiting.appendleft(journey)
+        else:
             self._waiting.append(journey)
-            self._give_up_hope()
+        self._give_up_hope()
 
     def leave_queue(self, journey: Journey) -> None:
         """Forget that it waits."""
