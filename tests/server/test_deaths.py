@@ -311,6 +311,37 @@ def test_a_worker_that_died_a_moment_ago_costs_no_request(serve: Any) -> None:
         until(lambda: server.predict(body("return 1")).status, lambda status: status == 200)
 
 
+ONCE = """
+    import asyncio
+    from pathlib import Path
+    from cog import BaseRunner
+
+    class Runner(BaseRunner):
+        async def run(self, name: str) -> int:
+            with Path(name).open("a") as file:
+                file.write("begun\\n")
+            while True:
+                await asyncio.sleep(0.01)
+"""
+
+
+def test_a_run_that_has_begun_is_not_begun_again(serve: Any) -> None:
+    """The order that was not read is that of another run, which is written off by then."""
+    server: Server = serve(ONCE, "--cancel-grace", "0.3", env={"COG_MAX_CONCURRENCY": "2"})
+    first = server.start_async({"name": "first"})
+    server.wait_file("first")
+    (worker,) = server.workers()
+    os.kill(worker, signal.SIGSTOP)
+    second = server.start_async({"name": "second"})
+    server.call("POST", f"/predictions/{second}/cancel")
+    assert server.wait_for(second)["status"] == "canceled"
+    os.kill(worker, signal.SIGKILL)
+    ended = server.wait_for(first)
+    assert (ended["status"], ended["error"][:11]) == ("failed", "WorkerDied:")
+    assert (server.folder / "first").read_text() == "begun\n"
+    assert not (server.folder / "second").exists()
+
+
 def test_memory_is_taken_from_the_worker_first(serve: Any) -> None:
     server: Server = serve(model("sync"))
     (worker,) = server.workers()

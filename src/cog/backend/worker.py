@@ -323,15 +323,15 @@ class Worker:
         self._drain_pipes()
         cause = self._expected or self._fault or self._process.obituary(ready=self.slots > 0)
         self.slots = 0
-        # Orders are read one after another: the last one is what was not read, and the only one is the last one.
-        unseen = self._data.unread and len(self._runs) == 1
+        # Orders are read one after another, so if not all were read the last one was not, whatever became of those before.
+        unread = self._next - 1 if self._data.unread else None
         for run in tuple(self._runs.values()):
             if run.canceling:
                 self._finish(run, Done(Status.CANCELED, time.time()))
             else:
-                self._finish(
-                    run, Done(Status.FAILED, time.time(), error=f"WorkerDied: {cause}", unseen=unseen)
-                )
+                error = f"WorkerDied: {cause}"
+                unseen = run.number == unread
+                self._finish(run, Done(Status.FAILED, time.time(), error=error, unseen=unseen))
         self._checkup.end(Verdict(False, cause))
         self._pulse.stop()
         if self._lingering is not None:

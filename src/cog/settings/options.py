@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from cog.settings import values
+import cog.settings.values as values
 
 _TOP: Final = 1_000_000  # more threads or slots than that is a slip of the finger
 
