@@ -166,7 +166,8 @@ class Machine(Grounds):
                 self.server.call("POST", f"/predictions/{known.token}/cancel")
             else:
                 self._release(known)
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # one of them may have ended it itself
+            os.kill(pid, signal.SIGKILL)
         for known in touched[2:]:
             self._ends(known, frozenset({"died"}))
         ways = frozenset({"died", "canceled"}) if cancel else frozenset({"died", "succeeded", "failed"})
