@@ -52,6 +52,21 @@ class SignatureError(CogError):
     """The model's `run()` is declared in a way that no request could be checked against."""
 
 
+# What a person typed, and what became of it.
+
+
+class UsageError(CogError):
+    """The command line asks for something that cannot be done."""
+
+
+class EnvironmentFailed(CogError):
+    """The model's environment cannot be made: no such Python, or its requirements cannot be installed."""
+
+
+class ModelFailed(CogError):
+    """The model could not be set up, or its prediction failed or was canceled."""
+
+
 # What a client asked for.
 
 

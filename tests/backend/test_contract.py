@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import pytest
 
-from cog.backend import bundle
+from cog import bundle
 from cog.backend.local import LocalBackend
 from cog.backend.owner import Spec
 from cog.backend.pool import Pool

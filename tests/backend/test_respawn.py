@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from cog.backend import bundle, guard, local, pulse
+from cog import bundle
+from cog.backend import guard, local, pulse
 from cog.backend.local import LocalBackend
 from cog.backend.owner import Spec
 from cog.backend.pool import Pool

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from cog.backend import bundle, growth, machine
+from cog import bundle
+from cog.backend import growth, machine
 from cog.backend.local import LocalBackend
 from cog.backend.owner import Spec
 from cog.backend.pool import Pool

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cog.backend import bundle
+from cog import bundle
 from cog.worker.frames import FrameReader
 from cog.worker.messages import (
     AskHealth,

@@ -105,6 +105,11 @@ def variable(text: str) -> str | None:
     return None
 
 
+def is_variable_name(text: str) -> bool:
+    """Letters, digits and _, not beginning with a digit."""
+    return _NAME.fullmatch(text) is not None
+
+
 def repository(text: str) -> str | None:
     """A bare repository."""
     if not text or any(letter.isspace() for letter in text):

@@ -13,8 +13,8 @@ from pathlib import Path
 from socket import socket
 from typing import Final, NoReturn
 
+from cog import bundle
 from cog import settings as options
-from cog.backend import bundle
 from cog.backend.local import LocalBackend
 from cog.backend.owner import Spec
 from cog.backend.pool import Pool
@@ -30,9 +30,9 @@ from cog.prediction.request import PredictionRequest
 from cog.server import init, memory
 from cog.server.app import Application
 from cog.server.create import Create
-from cog.server.lifecycle import Lifecycle
+from cog.server.lifecycle import Lifecycle, owned_by
 from cog.server.listener import Listener as HttpListener
-from cog.server.listener import allow_open_files, bind, url_of
+from cog.server.listener import adopt, allow_open_files, bind, url_of
 from cog.server.routes import Routes
 from cog.server.source import Source, locate
 from cog.service.journey import Courier
@@ -61,10 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for warning in settings.warnings:
             log.warning("%s", warning)
         source = locate(settings, Path.cwd())
-        sockets = bind(settings.host, settings.port)
+        sockets = _sockets(settings)
+        owner = None if settings.owner_fd is None else owned_by(settings.owner_fd)
         with RuntimeFolder() as folders:
             server = Server(settings, source, folders, lifecycle)
             lifecycle.arm(ignore_sigterm=settings.await_explicit_shutdown, at_once=server.end_at_once)
+            if owner is not None:
+                lifecycle.end_with(owner)
             if not lifecycle.told:
                 _new_loop().run_until_complete(server.serve(sockets))
     except CogError as error:
@@ -73,6 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.flush()
         return error.exit_code
     return 0
+
+
+def _sockets(settings: Settings) -> list[socket]:
+    return bind(settings.host, settings.port) if settings.listen_fd is None else adopt(settings.listen_fd)
 
 
 def _occupy_descriptors() -> None:

@@ -6,13 +6,34 @@ import asyncio
 import logging
 import os
 import signal
+import stat
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
+from cog.errors import SettingError
+
 log = logging.getLogger("cog.server")
 
 _ENDINGS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def owned_by(descriptor: int) -> int:
+    """The pipe that this process was started with. Nothing that it starts itself gets it.
+
+    Raises:
+        SettingError: the descriptor is none.
+    """
+    try:
+        mode = os.fstat(descriptor).st_mode
+        os.set_inheritable(descriptor, False)
+        os.set_blocking(descriptor, True)
+    except OSError as error:
+        raise SettingError(f"--owner-fd {descriptor} is not open: {error.strerror}") from error
+    if not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode):
+        raise SettingError(f"--owner-fd {descriptor} is neither a pipe nor a socket")
+    return descriptor
 
 
 class Lifecycle:
@@ -62,6 +83,15 @@ class Lifecycle:
         self._signaled = True
         log.info("%s: the server finishes what is running, then ends", number.name)
         self.shut_down()
+
+    def end_with(self, owner: int) -> None:
+        """End at once when the pipe `owner` is closed at its other end, also while the loop is held up."""
+        threading.Thread(target=self._outlive, args=(owner,), name="owner", daemon=True).start()
+
+    def _outlive(self, owner: int) -> None:
+        while os.read(owner, 1024):
+            pass
+        self._at_once(128 + signal.SIGHUP)
 
     @property
     def told(self) -> bool:

@@ -56,6 +56,26 @@ def bind(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
+def adopt(descriptor: int) -> list[socket.socket]:
+    """The listening socket that this process was started with.
+
+    Raises:
+        SettingError: the descriptor is none.
+    """
+    try:
+        sock = socket.socket(fileno=descriptor)
+        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise SettingError(f"--fd {descriptor} is no open socket: {error.strerror or error}") from error
+    if not listens:
+        raise SettingError(
+            f"--fd {descriptor} is a socket that does not listen: call listen() before the server is started"
+        )
+    sock.setblocking(False)
+    sock.set_inheritable(False)
+    return [sock]
+
+
 def _listen(family: int, address: tuple[object, ...], host: str) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

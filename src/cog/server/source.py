@@ -30,7 +30,7 @@ def locate(settings: Settings, folder: Path) -> Source:
         ConfigError: cog.yaml cannot be followed.
         PredictorNotSet: nothing names a model.
     """
-    path = find(folder)
+    path = find(folder) if settings.config_file is None else folder / settings.config_file
     config = None if path is None else load(path, check_files=False)
     for warning in () if config is None else config.warnings:
         log.warning("%s", warning)

@@ -39,12 +39,21 @@ OPTIONS: Final[tuple[Option, ...]] = (
            "Address to listen on: IPv4, IPv6 (`::` takes both) or a name.", "HOST"),
     Option("port", None, "PORT", values.whole(0, 65535), "5000",
            "Port to listen on; 0 takes any free one.", "PORT"),
+    Option("listen_fd", "--fd", None, values.whole(0, _TOP), None,
+           "Accept connections on this socket, an open descriptor that listens already, in the place of --host and "
+           "PORT: for programs that start the server.", "N"),
+    Option("owner_fd", "--owner-fd", None, values.whole(0, _TOP), None,
+           "End at once when the other end of this pipe, an open descriptor, is closed: when the program that "
+           "started the server is gone.", "N"),
     Option("threads", "--threads", None, values.whole(1, _TOP), None,
            "Predictions of a plain `def run` served in parallel, each by a process with its own copy of the "
            "model; as many as fit in memory. Without it: the number of CPUs, 1 when `build.gpu` is true.",
            "N"),
     Option("upload_url", "--upload-url", None, values.url, None,
            "Where output files are PUT; the response then holds their URLs. Without it: data URLs.", "URL"),
+    Option("config_file", "--config", None, values.text, None,
+           "The configuration of the model; it runs in the folder of that file. Without it: cog.yaml of this folder or the "
+           "nearest above.", "PATH"),
     Option("await_explicit_shutdown", "--await-explicit-shutdown", None, values.switch, "false",
            "Ignore SIGTERM; SIGINT and POST /shutdown still end the server.", "BOOL", bare="true"),
     Option("mode", "--x-mode", None, values.one_of("predict", "train"), "predict",
@@ -113,8 +122,11 @@ class Settings:
 
     host: str
     port: int
+    listen_fd: int | None
+    owner_fd: int | None
     threads: int | None
     upload_url: str | None
+    config_file: str | None
     await_explicit_shutdown: bool
     mode: str
     keep: float

@@ -19,13 +19,21 @@ if __name__ == "__main__":
 
 
 def build(folder: Path) -> None:
-    """Fill `folder` with what makes a worker of any Python 3.10 or later: `python FOLDER --data FD --control FD`.
+    """Fill `folder` with what makes a worker of any Python 3.10 or later: `python FOLDER --data FD --control FD`."""
+    install(folder)
+    (folder / "__main__.py").write_text(_ENTRY)
+
+
+def install(folder: Path) -> None:
+    """Put `cog`, as a model imports it, into `folder`, such as the site-packages of a model's environment.
 
     Links to the installed files, or copies where links cannot be made.
+
+    Raises:
+        FileExistsError: there is a `cog` already.
     """
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parent
     (folder / "cog").mkdir(parents=True)
-    (folder / "__main__.py").write_text(_ENTRY)
     for part in PARTS:
         source, target = package / part, folder / "cog" / part
         try:

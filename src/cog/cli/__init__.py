@@ -1,0 +1,1 @@
+"""The command `cog`: one short file a command. Only here do errors become exit codes."""

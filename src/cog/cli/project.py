@@ -1,0 +1,91 @@
+"""The model of this folder: its cog.yaml, and the options that every command about it takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from cog.cli.screen import Screen
+from cog.config import rules
+from cog.config.model import Config
+from cog.config.parse import NAME, find, load
+from cog.errors import ConfigDoesNotExist, UsageError
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+file_option = click.option(
+    "-f",
+    "--file",
+    "file",
+    metavar="PATH",
+    help=f"The configuration. Default: {NAME} here or in a parent folder.",
+)
+env_option = click.option(
+    "-e",
+    "--env",
+    "env",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A variable for the model; NAME alone: as it is set here.",
+)
+no_env_option = click.option(
+    "--no-env",
+    is_flag=True,
+    help="Use the Python that cog runs in, in the place of an environment of the model's own.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A cog.yaml and the folder that it lies in, where the model runs."""
+
+    config: Config
+    path: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the model."""
+        return self.path.parent
+
+    def variables(self, env: tuple[str, ...] = ()) -> dict[str, str]:
+        """What the model finds in its environment: `environment` of cog.yaml, then what was given with -e.
+
+        Raises:
+            UsageError: something given with -e is not NAME=VALUE.
+        """
+        found = {variable.name: variable.value for variable in self.config.environment}
+        for text in env:
+            name, equals, value = text.partition("=")
+            if not rules.is_variable_name(name):
+                raise UsageError(
+                    f"-e {text}: write NAME=VALUE, or NAME alone for a variable that is set here"
+                )
+            if equals:
+                found[name] = value
+            elif name in os.environ:
+                found[name] = os.environ[name]
+        return found
+
+
+def open_project(file: str | None, screen: Screen) -> Project:
+    """The project of this folder, or of the configuration `file`. Warnings of cog.yaml are shown.
+
+    Raises:
+        ConfigDoesNotExist: there is none.
+        ConfigError: it cannot be followed.
+    """
+    path = find(Path.cwd()) if file is None else Path(file).absolute()
+    if path is None:
+        raise ConfigDoesNotExist(
+            f"There is no {NAME} in {Path.cwd()} or in a folder above it. Go to the folder of a model, or write one with "
+            "`cog init`."
+        )
+    config = load(path)
+    for warning in config.warnings:
+        screen.warn(warning)
+    return Project(config, path)

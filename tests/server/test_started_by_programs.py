@@ -1,0 +1,112 @@
+"""A program that starts the server hands it a socket, and a pipe that says how long it lives."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.command import command, environment
+from support.command import run as run_command
+from support.serving import request, until
+
+MODEL = """
+import os
+import time
+from cog import BaseRunner
+
+class Runner(BaseRunner):
+    def run(self, seconds: float = 0) -> int:
+        time.sleep(seconds)
+        return os.getpid()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "cog.yaml").write_text('run: "run.py:Runner"\n')
+    (tmp_path / "run.py").write_text(textwrap.dedent(MODEL))
+    return tmp_path
+
+
+@contextlib.contextmanager
+def started(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], int]]:
+    """A server on a socket and with an owner: its URL, its process, our end of the pipe."""
+    theirs, ours = os.pipe()
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        flags = ("--fd", str(listening.fileno()), "--owner-fd", str(theirs))
+        process = subprocess.Popen(
+            command(*flags),
+            cwd=folder,
+            env=environment(),
+            pass_fds=(listening.fileno(), theirs),
+            stderr=subprocess.DEVNULL,
+        )
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    os.close(theirs)
+    try:
+        yield url, process, ours
+    finally:
+        process.kill()
+        process.wait()
+        with contextlib.suppress(OSError):
+            os.close(ours)
+
+
+def predict(url: str, **input: float) -> int:
+    answer = until(
+        lambda: request(f"{url}/predictions", "POST", json_body={"input": input}), lambda it: it.status != 503
+    )
+    return int(answer.json()["output"])
+
+
+def test_a_client_may_connect_before_the_server_is_there(folder: Path) -> None:
+    with started(folder) as (url, process, _):
+        assert request(f"{url}/health-check").status == 200
+        assert predict(url) != process.pid
+
+
+def test_it_ends_at_once_with_its_owner_also_while_the_model_computes(folder: Path) -> None:
+    with started(folder) as (url, process, ours):
+        worker = predict(url)
+        body = {"input": {"seconds": 60}}
+        request(f"{url}/predictions", "POST", json_body=body, headers={"prefer": "respond-async"})
+        os.close(ours)
+        assert process.wait(10) == 129
+        until(lambda: os.path.exists(f"/proc/{worker}"), lambda there: not there)
+
+
+@pytest.mark.parametrize(
+    ("flag", "why"),
+    [("--fd", "--fd 77 is no open socket"), ("--owner-fd", "--owner-fd 77 is not open")],
+)
+def test_a_descriptor_that_is_not_there_is_told(folder: Path, flag: str, why: str) -> None:
+    result = run_command(folder, flag, "77")
+    assert result.returncode == 1
+    assert why in result.stderr
+
+
+def test_other_descriptors_are_refused(folder: Path) -> None:
+    with socket.socket() as deaf, (folder / "cog.yaml").open() as file:
+        for flags, why in (
+            (("--fd", str(deaf.fileno())), "does not listen"),
+            (("--owner-fd", str(file.fileno())), "neither a pipe nor a socket"),
+        ):
+            result = subprocess.run(
+                command(*flags),
+                cwd=folder,
+                env=environment(),
+                pass_fds=(int(flags[1]),),
+                capture_output=True,
+                timeout=30,
+                check=False,
+            )
+            assert (result.returncode, why in result.stderr.decode()) == (1, True), result.stderr
