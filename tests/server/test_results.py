@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.serving import Server
+from support.serving import Server, until
 from support.steps import body, fresh, let_go, model
 
 ERRORS = """
@@ -130,7 +130,11 @@ def test_a_huge_error_text_is_cut(errors: Server) -> None:
 
 def test_a_traceback_is_also_in_the_servers_log(errors: Server) -> None:
     shown = errors.predict({"how": "value"}).json()
-    lines = [line["fields"] for line in errors.lines if line["fields"].get("prediction_id") == shown["id"]]
+
+    def told() -> list[dict[str, Any]]:
+        return [line["fields"] for line in errors.lines if line["fields"].get("prediction_id") == shown["id"]]
+
+    lines = until(told, lambda lines: len(lines) == len(shown["logs"].splitlines()))
     assert [line["message"] for line in lines] == shown["logs"].splitlines()
     assert lines[0]["source"] == "stdout"
     assert {line["source"] for line in lines[1:]} == {"stderr"}
