@@ -39,20 +39,25 @@ check: $(INSTALLED) ## Style, types, walls between the rooms, budgets, generated
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python scripts/budgets.py src/cog
-	$(BIN)/python scripts/documents.py --check
+	$(BIN)/python -m scripts.documents --check
+	@$(SITE)
 
 format: $(INSTALLED) ## Lay out the code as the checks want it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(INSTALLED) ## Write the generated documents again and check every link
-	$(BIN)/python scripts/documents.py
+# Strict: a link that leads nowhere ends it. (--quiet would hide that.) The variable silences news of other programs.
+SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+docs: $(INSTALLED) ## Write the generated documents again, check every link, build the site into site/
+	$(BIN)/python -m scripts.documents
+	@$(SITE)
 
 bench: $(INSTALLED) ## Measure what the server adds to a model
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/streaming.py
 
 clean: ## Remove the environment and everything that was generated
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml

@@ -24,10 +24,11 @@ def build(folder: Path) -> None:
     (folder / "__main__.py").write_text(_ENTRY)
 
 
-def install(folder: Path) -> None:
-    """Put `cog`, as a model imports it, into `folder`, such as the site-packages of a model's environment.
+def install(folder: Path, *, link: bool = True) -> None:
+    """Put `cog`, as a model imports it, into `folder`.
 
-    Links to the installed files, or copies where links cannot be made.
+    Links to the installed files, or copies where links cannot be made or are not wanted: what is installed into an
+    environment over a link would be written into our own package.
 
     Raises:
         FileExistsError: there is a `cog` already.
@@ -37,9 +38,12 @@ def install(folder: Path) -> None:
     for part in PARTS:
         source, target = package / part, folder / "cog" / part
         try:
-            target.symlink_to(source)
+            if link:
+                target.symlink_to(source)
+                continue
         except OSError:
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copyfile(source, target)
+            pass  # no links here: copies do as well
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, target)

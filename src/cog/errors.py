@@ -52,11 +52,25 @@ class SignatureError(CogError):
     """The model's `run()` is declared in a way that no request could be checked against."""
 
 
+class OutlineError(CogError):
+    """The model's source cannot be read: no such file, no Python, or nothing of that name in it."""
+
+
 # What a person typed, and what became of it.
 
 
 class UsageError(CogError):
     """The command line asks for something that cannot be done."""
+
+
+class InputError(UsageError):
+    """The input that was given does not fit the model. `problems` has a line for each thing that is wrong."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        one = len(self.problems) == 1
+        listed = "".join(f"\n  - {problem}" for problem in self.problems)
+        super().__init__(self.problems[0] if one else f"the input does not fit the model:{listed}")
 
 
 class EnvironmentFailed(CogError):
@@ -65,6 +79,14 @@ class EnvironmentFailed(CogError):
 
 class ModelFailed(CogError):
     """The model could not be set up, or its prediction failed or was canceled."""
+
+
+class ServerUnreachable(CogError):
+    """A server that is to run the model does not answer, or is none of Cog's."""
+
+
+class UnsavedOutput(CogError):
+    """A result cannot be written to where it belongs, or fetched from where it lies."""
 
 
 # What a client asked for.
@@ -152,6 +174,12 @@ class AtCapacity(CogError):
 
     status = 409
     retry_after = 1
+
+
+class TooManySubscribers(CogError):
+    """A prediction's events are read by as many clients as there may be (429)."""
+
+    status = 429
 
 
 class NotReady(CogError):

@@ -17,6 +17,7 @@ from cog.backend.local import LocalBackend
 from cog.backend.owner import Spec
 from cog.backend.pool import Pool
 from cog.backend.protocol import Backend, Order, State
+from cog.backend.succession import Succession
 from cog.errors import NotReady
 from cog.prediction.events import Done, Event, Log, Output, Source, Started, Status
 from support.serving import children, write_model
@@ -45,16 +46,24 @@ MODEL = """
 Make: TypeAlias = Callable[[Path, Path], Backend]
 
 
-def local(folder: Path, kit: Path) -> Backend:
+def spec_of(folder: Path, kit: Path) -> Spec:
     kit.mkdir()
     bundle.build(kit)
-    spec = Spec(
+    return Spec(
         (sys.executable, "-u", str(kit)), "run.py:Runner", str(folder), dict(os.environ), cancel_grace=5.0
     )
-    return LocalBackend(spec, Pool(wanted=2))
 
 
-BACKENDS: list[Make] = [local]
+def local(folder: Path, kit: Path) -> Backend:
+    return LocalBackend(spec_of(folder, kit), Pool(wanted=2))
+
+
+def replaceable(folder: Path, kit: Path) -> Backend:
+    spec = spec_of(folder, kit)
+    return Succession(lambda aside: LocalBackend(spec, Pool(wanted=2), aside=aside))
+
+
+BACKENDS: list[Make] = [local, replaceable]
 
 
 class Watcher:

@@ -118,12 +118,70 @@ def test_all_problems_are_told_together_with_their_places(tmp_path: Path) -> Non
     path = tmp_path / "cog.yaml"
     assert text.split("\n") == [
         f'{path}:3:3: schema error in "build.gpuu": unknown key. Did you mean "gpu"?',
-        "    gpuu: true",
-        f"{path}:4:8: schema error in \"build.gpu\": expected true or false, found a text ('maybe')",
-        "    gpu: maybe",
+        "    3 |   gpuu: true",
+        "      |   ^^^^",
+        f"{path}:4:8: schema error in \"build.gpu\": expected true or false, found a text ('maybe'). For example: gpu: true",
+        "    4 |   gpu: maybe",
+        "      |        ^^^^^",
         f'{path}:5:9: invalid build.cuda "10.2": CUDA 11 is the oldest that is supported. Write "11.8" or later',
-        '    cuda: "10.2"',
+        '    5 |   cuda: "10.2"',
+        "      |         ^^^^^^",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "shown", "mark"),
+    [
+        ("image: [a]", "image: [a]", "       ^"),
+        ("\u5f62: 1", "\u5f62: 1", "^^"),  # two columns wide
+        ("{image: \u5f62, odd: 1}", "{image: \u5f62, odd: 1}", "            ^^^"),
+        ("{image: 'a\tb', odd: 1}", "{image: 'a b', odd: 1}", "               ^^^"),
+        (f"# {'x' * 300}\nodd: 1", "odd: 1", "^^^"),
+        (f"{{image: {'x' * 300}, odd: 1}}", f"{'x' * 53}, odd: 1}}", f"{' ' * 55}^^^"),
+        (f"image: [{'x' * 300}]", f"image: [{'x' * 102}", "       ^"),
+    ],
+)  # fmt: skip
+def test_the_place_is_marked(tmp_path: Path, line: str, shown: str, mark: str) -> None:
+    number = line.count("\n") + 1
+    assert refused(tmp_path, line).split("\n")[1:3] == [f"{number:5} | {shown}", f"      | {mark}"]
+
+
+def test_the_archives_of_a_requirements_file(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    (folder / "wheels").mkdir(parents=True)
+    for name in ("model/wheels/a-1.0-py3-none-any.whl", "model/b.tar.gz", "outside.zip"):
+        (tmp_path / name).touch()
+    text = "build: {python_requirements: wheels/all.txt}"
+    right = (
+        "torch==2.7.0 ; python_version > '3'\n-r other.txt\n--find-links x.whl\nfoo.zipper==1\nc @ https://x/c.whl\n"
+        "https://x/d.whl ; sys_platform == 'linux'\n${DIR}/e.whl\n# f.whl\n"
+        f"wheels/a-1.0-py3-none-any.whl # ours\n./b.tar.gz\n{folder}/b.tar.gz\n"
+    )
+    (folder / "wheels" / "all.txt").write_text(right)
+    assert load(write(folder, text)).build.python_requirements == "wheels/all.txt"
+    (folder / "wheels" / "all.txt").write_text(
+        f"{right}a-1.0-py3-none-any.whl\n../outside.zip\n  b.tar.gz ; python_version > '3'\nb.tar.gz[extra]\n"
+    )
+    told = refused(folder, text)
+    path = folder / "wheels" / "all.txt"
+    assert (
+        f'{path}:12:1: invalid build.python_requirements "a-1.0-py3-none-any.whl": there is no such file'
+        in told
+    )
+    assert (
+        f'{path}:13:1: invalid build.python_requirements "../outside.zip": it lies outside the folder' in told
+    )
+    assert (
+        f"{path}:14:3: invalid build.python_requirements \"b.tar.gz ; python_version > '3'\": a file of the"
+        in told
+    )
+    assert "   14 |   b.tar.gz ; python_version > '3'\n      |   ^^^^^^^^" in told
+    assert (
+        f'{path}:15:1: invalid build.python_requirements "b.tar.gz[extra]": a file of the project takes no'
+        in told
+    )
+    assert told.count("all.txt:") == 4
+    assert load(write(folder, text), check_files=False).build.python_requirements == "wheels/all.txt"
 
 
 @pytest.mark.parametrize(
@@ -143,13 +201,19 @@ def test_all_problems_are_told_together_with_their_places(tmp_path: Path) -> Non
         ("build: {python_version: 3.1}", "in quotes"),
         ("build: {cuda: 12}", 'invalid build.cuda "12"'),
         ("build: {cudnn: x}", 'invalid build.cudnn "x"'),
+        ("build: {cudnn: 7.6}", 'invalid build.cudnn "7.6": no CUDA from 11 on has it'),
+        ("build: {cuda: 13.0, cudnn: 8}", '"8": there is no cuDNN 8 for CUDA 13.0. Write "9", or leave'),
+        ("build: {python_version: 3.010}", 'invalid build.python_version "3.010"'),
+        ("build: {python_version: '4.0'}", 'invalid build.python_version "4.0": there is no such Python'),
+        ("build: {run: make}", "expected a list, found a text ('make'). For example: run: ["),
+        ("environment: [{A: b}]", "expected a text, found keys with values. For example: environment: [GREETING=hello]"),
         ("build: {sdk_version: 0.15.9}", 'invalid build.sdk_version "0.15.9": 0.16.0 is the oldest'),
         ("build: {sdk_version: 0.16.0rc1}", "0.16.0 is the oldest"),
         ("build: {sdk_version: new}", "PEP 440"),
         ("build: {python_requirements: none.txt}", 'invalid build.python_requirements "none.txt": there is no such'),
         ("build: {python_requirements: x, python_packages: [a]}", '"build.python_packages": it cannot stand beside'),
         ('build: {run: ["a\\nb"]}', 'invalid build.run[0] "a\\nb": a command is one line'),
-        ("build: {run: [{mounts: []}]}", 'schema error in "build.run[0].command": it is missing'),
+        ("build: {run: [{mounts: []}]}", 'schema error in "build.run[0].command": it is missing. For example: command: '),
         ("build: {run: [{command: a, mounts: [{type: bind, id: a, target: /a}]}]}", "the only type is"),
         ("build: {run: [{command: a, mounts: [{type: secret}]}]}", 'mounts[0].target": it is missing'),
         ("environment: [A]", 'invalid environment[0] "A": write NAME=value'),
@@ -168,6 +232,7 @@ def test_all_problems_are_told_together_with_their_places(tmp_path: Path) -> Non
         ("model: m\nweights: [{name: a, target: /a, source: {uri: s3://b}}]", 'source.uri "s3://b"'),
         ("model: m\nweights: [{name: a, target: /a, source: {uri: b, include: ['!c']}}]", "a pattern is not empty"),
         ("model: m\nweights: [{name: a, target: /a, source: {}}]", 'source.uri": it is missing'),
+        ("model: m\nweights: [{name: a, target: /a, source: []}]", 'schema error in "weights[0].source": it is empty'),
         (
             "model: m\nweights: [{name: a, target: /a, source: {uri: b}}, {name: a, target: /b, source: {uri: b}}]",
             "two weights have this name",
@@ -190,7 +255,11 @@ def test_each_rule_is_told(tmp_path: Path, text: str, told: str) -> None:
     [
         ("run: [", "1:7: failed to parse cog.yaml: "),
         ("a: b: c", "1:5: failed to parse cog.yaml: mapping values are not allowed here"),
-        ("\tx", "failed to parse cog.yaml: "),
+        ("run:\n\tx", "cannot start any token. Indent with spaces, not with tabs"),
+        ("run: 'a", "A quote or bracket is not closed"),
+        ("run: a.py\n build: {}", "Begin each key on a line of its own"),
+        ('run: "\\d"', "write each backslash twice"),
+        ("build: {gpu: true]", "Put commas between the keys and } at their end"),
         (b"image: \xff", "1:8: failed to parse cog.yaml: it is not UTF-8"),
         (b"a\nb\x07", "2:2: failed to parse cog.yaml: the character"),
         (b"a: b\r\nc: d\re\x07", "3:2: failed to parse cog.yaml: the character"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
 from collections import Counter
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -15,28 +15,29 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def documents(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    """The script, looking at the documents of an empty folder."""
-    spec = importlib.util.spec_from_file_location("documents", ROOT / "scripts" / "documents.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "ROOT", tmp_path)
+def documents(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
+    """The command, looking at the documents of an empty folder."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    main: Callable[..., int] = importlib.import_module("scripts.documents.desk").main
     (tmp_path / "docs").mkdir()
-    return module
+    return lambda *arguments: main(list(arguments), tmp_path)
 
 
 def test_writes_what_is_missing_and_notices_what_changed(
-    documents: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    documents: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert documents.main(["--check"]) == 1
-    assert "docs/settings.md is not what the code says any more" in capsys.readouterr().out
-    assert documents.main([]) == 0
-    assert documents.main(["--check"]) == 0
+    assert documents("--check") == 1
+    told = capsys.readouterr().out
+    for name in ("settings.md", "states.md", "states.svg", "cli.md", "cog-yaml.md", "cog.schema.json"):
+        assert f"docs/{name} is not what the code says any more" in told
+    documents()
+    assert "is not what the code says" not in capsys.readouterr().out
+    documents("--check")
+    assert "is not what the code says" not in capsys.readouterr().out
     (tmp_path / "docs" / "states.md").write_text("# Something else\n")
-    assert documents.main(["--check"]) == 1
-    assert "[*] --> starting" not in (tmp_path / "docs" / "states.md").read_text()
+    assert documents("--check") == 1
+    assert "docs/states.md is not what the code says" in capsys.readouterr().out
+    assert (tmp_path / "docs" / "states.md").read_text() == "# Something else\n"
 
 
 @pytest.mark.parametrize(
@@ -53,20 +54,28 @@ def test_writes_what_is_missing_and_notices_what_changed(
     ],
 )
 def test_follows_every_link(
-    documents: ModuleType,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    link: str,
-    complaint: str | None,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, link: str, complaint: str | None
 ) -> None:
-    documents.main([])
-    capsys.readouterr()
-    page = (
+    monkeypatch.syspath_prepend(str(ROOT))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "states.md").write_text("# The states of a prediction\n")
+    page = tmp_path / "page.md"
+    page.write_text(
         f"# A & B, and `C`\n\n## Twice\n\n## Twice\n\n```\n[not a link](nowhere.md)\n```\n\n[link]({link})\n"
     )
-    (tmp_path / "page.md").write_text(page)
-    assert documents.main(["--check"]) == (0 if complaint is None else 1)
-    assert complaint is None or f"page.md: {link} {complaint}" in capsys.readouterr().out
+    dead = importlib.import_module("scripts.documents.links").dead_links(page, tmp_path)
+    assert list(dead) == ([] if complaint is None else [f"page.md: {link} {complaint}"])
+
+
+def test_refuses_other_arguments(documents: Callable[..., int]) -> None:
+    assert documents("--chek") == 2
+
+
+def test_the_documents_are_in_order(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    assert importlib.import_module("scripts.documents.desk").main(["--check"]) == 0, capsys.readouterr().out
 
 
 class Page(HTMLParser):

@@ -68,7 +68,7 @@ ADDITIONS = {
     "/paths//predictions/get",
     "/paths//predictions/post/parameters",
     "/paths//predictions/post/responses/200/content/text/event-stream",
-    *(f"/paths//predictions/post/responses/{status}" for status in (202, 400, 406, 409, 413, 415, 503)),
+    *(f"/paths//predictions/post/responses/{status}" for status in (202, 400, 406, 409, 413, 415, 429, 503)),
     "/paths//predictions/{prediction_id}",
     "/paths//predictions/{prediction_id}/cancel/post/responses/404",
     "/paths//ready",
@@ -129,6 +129,7 @@ def test_only_a_streaming_model_says_that_it_streams() -> None:
     paths = made()["paths"]
     assert "x-cog-streaming" not in paths["/predictions"]["post"]
     assert list(paths["/predictions"]["post"]["responses"]["200"]["content"]) == ["application/json"]
+    assert "text/event-stream" in paths["/predictions/{prediction_id}"]["get"]["responses"]["200"]["content"]
     streaming = cast("Document", document(WORKED_EXAMPLE))["paths"]["/predictions/{prediction_id}"]
     assert streaming["put"]["x-cog-streaming"] is True
     assert "text/event-stream" in streaming["get"]["responses"]["200"]["content"]

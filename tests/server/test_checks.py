@@ -11,6 +11,7 @@ import pytest
 
 from support.serving import Response, Server
 from support.steps import body, fresh, let_go, model
+from support.streams import streaming
 
 MAX_BODY = 200_000
 JSON = {"content-type": "application/json"}
@@ -116,8 +117,10 @@ def test_422_of_the_shape_comes_before_attaching(server: Server, busy: str, wron
 
 @pytest.mark.parametrize("wrong", [BAD_INPUT, {"webhook": "not a url"}])
 def test_attaching_comes_before_406_422_and_409(server: Server, busy: str, wrong: dict[str, Any]) -> None:
-    answer = server.call("PUT", f"/predictions/{busy}", wrong, headers=EVENTS)
+    answer = server.call("PUT", f"/predictions/{busy}", wrong)
     assert (answer.status, answer.json()["id"]) == (202, busy)
+    with streaming(server, "PUT", f"/predictions/{busy}", wrong) as events:
+        assert next(events).data == {"id": busy, "status": "processing"}
 
 
 def test_503_comes_before_406(starting: Server) -> None:

@@ -218,7 +218,7 @@ def test_predict_is_the_old_name_of_run_and_bad_variables_of_old_only_warn(
     warnings = [line["fields"]["message"] for line in server.lines if line["level"] == "WARNING"]
     assert warnings == [
         "the environment variable COG_SETUP_TIMEOUT is '0', but it must be more than 0 seconds. It is ignored.",
-        "the environment variable COG_LOG_LEVEL is 'loud', but it must be one of debug, info, warning, error. "
+        "the environment variable COG_LOG_LEVEL is 'loud', but it must be one of debug, info, warning, error, off. "
         "info is used instead.",
         'deprecated field "predict": use "run" instead',
     ]

@@ -36,17 +36,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def started(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], int]]:
+def started(folder: Path, *more: str) -> Iterator[tuple[str, subprocess.Popen[bytes], int]]:
     """A server on a socket and with an owner: its URL, its process, our end of the pipe."""
     theirs, ours = os.pipe()
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        flags = ("--fd", str(listening.fileno()), "--owner-fd", str(theirs))
+        flags = ("--fd", str(listening.fileno()), "--owner-fd", str(theirs), *more)
         process = subprocess.Popen(
             command(*flags),
             cwd=folder,
-            env=environment(),
+            env=environment({"TMPDIR": str(folder)}),
             pass_fds=(listening.fileno(), theirs),
             stderr=subprocess.DEVNULL,
         )
@@ -82,6 +82,39 @@ def test_it_ends_at_once_with_its_owner_also_while_the_model_computes(folder: Pa
         os.close(ours)
         assert process.wait(10) == 129
         until(lambda: os.path.exists(f"/proc/{worker}"), lambda there: not there)
+
+
+def test_with_hold_the_model_is_loaded_when_the_owner_says_so(folder: Path) -> None:
+    source = (folder / "run.py").read_text()
+    (folder / "run.py").write_text(f"open('loaded', 'w').close()\n{source}")
+    with started(folder, "--hold") as (url, _, ours):
+        pid = until(lambda: workers_in(folder), lambda found: found)[0]  # its Python has started, and waits
+        assert not (folder / "loaded").exists()
+        os.write(ours, b"go")
+        assert predict(url) == pid
+        assert (folder / "loaded").exists()
+
+
+def test_an_owner_who_leaves_before_the_model_was_loaded_is_followed(folder: Path) -> None:
+    with started(folder, "--hold") as (_, process, ours):
+        until(lambda: workers_in(folder), lambda found: found)
+        os.close(ours)
+        assert process.wait(10) == 129
+        until(lambda: workers_in(folder), lambda found: not found)
+        assert not list(folder.glob("cog-*"))
+
+
+def workers_in(folder: Path) -> list[int]:
+    """The workers that run in this folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (
+                path.joinpath("cwd").readlink() == folder
+                and b"--control" in path.joinpath("cmdline").read_bytes()
+            ):
+                found.append(int(path.name))
+    return found
 
 
 @pytest.mark.parametrize(

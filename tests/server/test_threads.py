@@ -81,7 +81,7 @@ def test_without_the_flag_there_is_one_for_each_processor(tmp_path: Path) -> Non
 
 def test_without_the_flag_a_gpu_model_has_one(tmp_path: Path) -> None:
     config = 'run: "run.py:Runner"\nbuild:\n  gpu: true\n'
-    with serving(write_model(tmp_path, model("sync"), config)) as server:
+    with serving(write_model(tmp_path, model("sync"), config), env={"COG_LOG_LEVEL": "debug"}) as server:
         server.wait_log("1 of 1 workers")
         assert len(server.workers()) == 1
 

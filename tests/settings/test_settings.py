@@ -18,8 +18,8 @@ DEFAULTS = {
     "max_download": 1024**3, "max_files": 1000, "download_timeout": 3600.0, "max_output": 1024**3,
     "client_timeout": 30.0, "webhook_signing_secrets": None, "allow_local_files": False, "predict_ref": None, "train_ref": None,
     "max_concurrency": None, "setup_timeout": None, "log_level": "info", "log_format": "auto",
-    "throttle_interval": 0.5, "webhook_auth_token": None, "url_policy": "private", "worker_python": None,
-    "user_agent": None, "listen_fd": None, "owner_fd": None, "config_file": None, "warnings": (),
+    "throttle_interval": 0.5, "stream_history": 1024, "webhook_auth_token": None, "url_policy": "private", "worker_python": None,
+    "user_agent": None, "listen_fd": None, "owner_fd": None, "hold": False, "reload": False, "log_predictions": False, "config_file": None, "warnings": (),
 }  # fmt: skip
 
 VARIABLES = [option.variable for option in OPTIONS if option.variable is not None]
@@ -42,9 +42,13 @@ def test_every_option_is_a_field_and_every_field_an_option() -> None:
     [
         (["--host", "::"], "host", "::"),
         (["--host=localhost"], "host", "localhost"),
+        (["--port", "8393"], "port", 8393),
         (["--threads", "3"], "threads", 3),
+        (["--reload"], "reload", True),
+        (["--log-predictions"], "log_predictions", True),
         (["--fd", "7"], "listen_fd", 7),
         (["--owner-fd", "8"], "owner_fd", 8),
+        (["--hold"], "hold", True),
         (["--config", "other.yaml"], "config_file", "other.yaml"),
         (["--upload-url", "https://up.example/x?k=v"], "upload_url", "https://up.example/x?k=v"),
         (["--x-mode", "train"], "mode", "train"),
@@ -102,6 +106,7 @@ def test_await_explicit_shutdown_takes_its_word(argv: list[str], value: bool) ->
         ("COG_SETUP_TIMEOUT", "30", "setup_timeout", 30.0),
         ("COG_LOG_LEVEL", "warn", "log_level", "warning"),
         ("COG_LOG_LEVEL", "DEBUG", "log_level", "debug"),
+        ("COG_LOG_LEVEL", "off", "log_level", "off"),
         ("LOG_FORMAT", "console", "log_format", "console"),
         ("COG_THROTTLE_RESPONSE_INTERVAL", "0", "throttle_interval", 0.0),
         ("COG_MAX_FILES", "3", "max_files", 3),

@@ -153,9 +153,26 @@ def test_nobody_writes_on_a_line_that_is_not_finished() -> None:
     assert text == "10 %\r20 %\nB\n> Hello\ndone\n> Bye\n"
 
 
-@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
-def test_colour_only_on_a_terminal(no_color: str, coloured: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", no_color)
+def test_what_the_message_tells_already_is_a_field_in_json_only() -> None:
+    told = {"fields": {"state": "READY", "seconds": 0.5}, "told": ("state",)}
+    text, objects = io.StringIO(), io.StringIO()
+    configure("info", "console", text)
+    LOG.info("it is READY", extra=told)
+    configure("info", "json", objects)
+    LOG.info("it is READY", extra=told)
+    assert text.getvalue().endswith("INFO    it is READY seconds=0.5\n")
+    assert lines(objects)[0]["fields"] == {"message": "it is READY", "state": "READY", "seconds": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "coloured"),
+    [("NO_COLOR", "", True), ("NO_COLOR", "1", False), ("COG_NO_COLOR", "1", False)],
+)
+def test_colour_only_on_a_terminal(
+    variable: str, value: str, coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv(variable, value)
     monkeypatch.setenv("TERM", "xterm")
     master, slave = pty.openpty()
     with open(slave, "w") as terminal:

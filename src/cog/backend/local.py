@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import secrets
 import shutil
 from collections.abc import Coroutine
@@ -12,6 +11,8 @@ from typing import Final
 
 from cog.backend import checkup, growth, strays
 from cog.backend.guard import Guard
+from cog.backend.head_start import HeadStart
+from cog.backend.news import SILENT, News
 from cog.backend.owner import Fate, Spec
 from cog.backend.pool import Pool
 from cog.backend.protocol import Order, Run, Sink, Standing, State, Watcher
@@ -20,8 +21,6 @@ from cog.backend.worker import Worker
 from cog.errors import NotReady, WorkerDied
 from cog.prediction.events import Source
 from cog.signature.facts import Signature
-
-log = logging.getLogger("cog.backend")
 
 # From the contract, "The life of a worker".
 PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 4.0)  # seconds before the n-th respawn without a normal end in between
@@ -32,24 +31,27 @@ GRACE: Final = 3.0  # seconds that workers get to end by themselves
 # Seconds for the system to take killed workers apart. One that hangs in a driver must not keep the server from its end.
 KILLED: Final = 5.0
 
-_SILENT: Final = (
-    "it has not answered for 5 seconds. Either it was stopped (SIGSTOP, a debugger), or C code in the model holds Python's "
-    "interpreter lock (GIL). It gets no new predictions until it answers; cancelling its prediction ends it"
-)
-_FROZEN: Final = f"no worker can take a prediction: {_SILENT}"
+_FROZEN: Final = f"no worker can take a prediction: {SILENT}"
 
 
 class LocalBackend:
     """Worker processes on this machine. A sync model has one slot in each, an async one all slots in one."""
 
-    def __init__(self, spec: Spec, pool: Pool) -> None:
+    def __init__(
+        self, spec: Spec, pool: Pool, *, aside: bool = False, first: HeadStart | None = None
+    ) -> None:
+        """`aside` says that it is to take the place of another one, if it can be set up: see `Succession`. `first` is
+        the process of the first worker, where that was started already.
+        """
         self._spec = spec
         self._pool = pool
+        self._news = News(aside=aside)
         self._workers: list[Worker] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._settled: dict[int, asyncio.Future[None]] = {}
         self._given_up: set[int] = set()
         self._measured = False
+        self._refused = False  # further workers did not fit into memory
         self._state = State.STARTING
         self._cause: str | None = None
         self._setup = SetupJournal()
@@ -58,10 +60,12 @@ class LocalBackend:
         self._stopping = asyncio.Event()
         self._ends: dict[Worker, asyncio.Future[Fate]] = {}
         self._readiness: dict[Worker, asyncio.Future[str | None]] = {}
-        self._mark = secrets.token_hex(8)
+        self._first = first
+        self._mark = secrets.token_hex(8) if first is None else first.mark
         self._births = itertools.count(1)
         self._guard = Guard(self._mark)
         self.signature: Signature | None = None
+        self.grown = asyncio.Event()  # it has as many workers as it will have, for the time being
 
     # What the service asks
 
@@ -86,9 +90,24 @@ class LocalBackend:
         """Slots that can take a run now."""
         return sum(worker.free for worker in self._workers)
 
+    @property
+    def busy(self) -> int:
+        """How many runs there are."""
+        return sum(worker.busy for worker in self._workers)
+
+    def take_charge(self) -> None:
+        """It is no longer aside: it serves."""
+        self._news.aside = False
+
+    def take_room(self) -> None:
+        """There is more memory than before: the workers that did not fit may do so now."""
+        if self._refused and self._workers:
+            self._spawn(self._add_workers(self._workers[0]))
+
     async def start(self, watcher: Watcher) -> None:
         """Start the first worker; the others follow when it is ready."""
         self._watcher = watcher
+        self._news.loading(self._spec.reference)
         self._guard.start(asyncio.get_running_loop())
         _ = self._add_seat(0)  # nobody waits for it here: the standing tells
 
@@ -113,22 +132,17 @@ class LocalBackend:
             return None
         return await checkup.judge(asked, several=len(self._workers) > 1)
 
-    async def stop(self) -> None:
-        """Let the workers end by themselves, then kill them with all their children."""
+    async def stop(self, grace: float = GRACE) -> None:
+        """Let the workers end by themselves for `grace` seconds, then kill them with all their children."""
         self._stopping.set()
         for worker in self._workers:
             worker.finish()
-        await self._all_ended(GRACE)
+        await self._all_ended(grace)
         for worker in self._workers:
             worker.kill("the server ended")
         await self._all_ended(KILLED)
         for worker in self._workers:
-            log.error(
-                "worker %d (process %d) was killed but does not end: it hangs inside the system, in a driver or on a "
-                "network file system",
-                worker.index,
-                worker.pid,
-            )
+            self._news.hangs(worker)
         await asyncio.to_thread(strays.kill, self._mark)
         self._guard.stop()
         for task in self._tasks:
@@ -178,7 +192,7 @@ class LocalBackend:
             failures = 0 if was_ready else failures + 1
             once_ready = once_ready or was_ready
             if index > 0 and failures >= TRIES and not once_ready:
-                log.error("worker %d is given up after %d failed setups: %s", index, TRIES, fate.cause)
+                self._news.given_up(index, TRIES, fate.cause)
                 return
             if not (was_ready and fate.expected):
                 self._deaths += 1
@@ -188,12 +202,7 @@ class LocalBackend:
         if not self._any_ready():
             self._become(State.DEFUNCT if self._deaths >= DEATHS else State.STARTING, fate.cause)
         pause = RETRY if long or self._deaths >= DEATHS else PAUSES[max(0, self._deaths - 1)]
-        fields = {"worker": index, "cause": fate.cause, "seconds": pause}
-        log.log(
-            logging.INFO if fate.expected else logging.ERROR,
-            "a worker ended and is replaced",
-            extra={"fields": fields},
-        )
+        self._news.replaced(index, fate, pause)
         await asyncio.sleep(pause)
 
     def _any_ready(self) -> bool:
@@ -208,7 +217,7 @@ class LocalBackend:
         if index == 0:
             self._setup.begin()
         try:
-            worker.start(loop)
+            worker.start(loop, None if self._first is None else self._first.take())
         except WorkerDied as error:
             del self._ends[worker], self._readiness[worker]
             self._setup_failed(index, str(error))
@@ -223,7 +232,8 @@ class LocalBackend:
             self._setup_failed(index, cause)
             worker.kill(cause)
         fate = await end
-        await asyncio.to_thread(strays.kill, worker.mark)
+        if not self._stopping.is_set():  # else it is looked for all at once
+            await asyncio.to_thread(strays.kill, worker.mark)
         for folder in worker.written_off:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return fate, readiness.done() and readiness.result() is None
@@ -278,11 +288,7 @@ class LocalBackend:
 
     def worker_froze(self, worker: Worker, frozen: bool) -> None:
         """Tell it; its slots count, or do not."""
-        fields = {"worker": worker.index, "pid": worker.pid, "predictions": worker.busy}
-        if frozen:
-            log.warning("worker %d is frozen: %s", worker.index, _SILENT, extra={"fields": fields})
-        else:
-            log.info("worker %d answers again", worker.index, extra={"fields": fields})
+        self._news.froze(worker, frozen)
         self._watcher.changed()
 
     def worker_printed(self, worker: Worker, text: str, source: Source) -> None:
@@ -296,7 +302,7 @@ class LocalBackend:
         self._guard.tell(worker.pid for worker in self._workers)
 
     def _setup_failed(self, index: int, cause: str) -> None:
-        log.error("setup of a worker failed", extra={"fields": {"worker": index, "cause": cause}})
+        self._news.setup_failed(index, cause)
         if index == 0:
             self._setup.failed(cause)
         self._settle(index)
@@ -305,8 +311,7 @@ class LocalBackend:
 
     def _become(self, state: State, cause: str | None) -> None:
         if self._state is not state:
-            fields = {"state": state.value} | ({} if cause is None else {"cause": cause})
-            log.info("the model is %s", state.value, extra={"fields": fields})
+            self._news.state(state, cause, self._setup.report)
         self._state, self._cause = state, cause
         self._watcher.changed()
 
@@ -315,34 +320,29 @@ class LocalBackend:
     def _grow(self, first: Worker) -> None:
         if self.signature is not None and self.signature.is_async:
             if self._pool.wanted is not None and self._pool.wanted > 1:
-                log.warning(
-                    "--threads has no effect on an async model: its slots come from COG_MAX_CONCURRENCY, concurrency.max in "
-                    "cog.yaml or @concurrent(max=N)"
-                )
+                self._news.threads_ignored()
+            self.grown.set()
             return
         self._spawn(self._add_workers(first))
 
     async def _add_workers(self, first: Worker) -> None:
         """Start the further workers one after another, while they fit into the memory that is free."""
         wanted, why = growth.wanted(self._pool.wanted, first.pid)
-        for index in range(1, wanted):
+        for index in range(len(self._settled), wanted):
             refusal = await asyncio.to_thread(growth.refusal, [worker.pid for worker in self._workers])
+            self._refused = refusal is not None
             if refusal is not None or self._stopping.is_set():
                 why = refusal or why
                 break
             await self._add_seat(index)
-        log.info(
-            "%d of %d workers",
-            len(self._workers),
-            wanted,
-            extra={"fields": {"workers": len(self._workers), "why": why}},
-        )
+        self._news.grown(len(self._workers), wanted, why)
+        self.grown.set()
 
     async def _shrink(self) -> None:
         """Measure again after a first prediction: models often take their memory only then."""
         workers = [worker for worker in self._workers if worker.ready]
         surplus, why = await asyncio.to_thread(growth.surplus, [worker.pid for worker in workers])
         for worker in sorted(workers, key=lambda worker: -worker.index)[:surplus]:
-            log.warning("worker %d is given up: %s", worker.index, why)
+            self._news.too_large(worker.index, why)
             self._given_up.add(worker.index)
             worker.retire("it does not fit into memory beside the others")

@@ -44,12 +44,13 @@ class Order(NamedTuple):
     """One run of the model: the one thing that goes down.
 
     `payload` is the input as JSON text, its files replaced by local paths; `folder` is where output files are
-    secured (made when first needed, removed by who gave the order).
+    secured (made when first needed, removed by who gave the order); `model` is what the input was checked against.
     """
 
     payload: bytes
     folder: str
     context: Mapping[str, str] = MappingProxyType({})
+    model: Signature | None = None
 
 
 class Run(Protocol):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 from typing import Final
 
 VARIABLE: Final = "COG_WORKER_MARK"
@@ -18,14 +17,22 @@ def kill(mark: str) -> int:
     """Kill every process that carries `mark`, or a mark that begins with it and a dot; gives how many there were."""
     wanted = f"{VARIABLE}={mark}".encode()
     count = 0
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:  # it has ended, or it belongs to somebody else
-            continue
-        if any(word == wanted or word.startswith(wanted + b".") for word in words):
-            count += _kill(int(path.parent.name))
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if name.isdecimal() and any(
+            word == wanted or word.startswith(wanted + b".") for word in _environ(name, wanted)
+        ):
+            count += _kill(int(name))
     return count
+
+
+def _environ(name: str, wanted: bytes) -> list[bytes]:
+    """The environment of the process `name`, if `wanted` is somewhere in it. Of the many that there are nearly none is."""
+    try:
+        with open(f"/proc/{name}/environ", "rb", buffering=0) as file:
+            content = file.read()
+    except OSError:  # it has ended, or it belongs to somebody else
+        return []
+    return content.split(b"\0") if wanted in content else []
 
 
 def _kill(pid: int) -> int:

@@ -8,13 +8,13 @@ from typing import Final, cast
 
 from cog.backend.checkup import Checkup, Verdict
 from cog.backend.endings import done_of, files_of
+from cog.backend.head_start import begin
 from cog.backend.link import Link
 from cog.backend.owner import Fate, Owner, Spec
 from cog.backend.pipes import Pipes
 from cog.backend.process import TRESPASS, Process
 from cog.backend.protocol import Order, Sink
 from cog.backend.pulse import Pulse
-from cog.backend.strays import VARIABLE
 from cog.errors import NotReady, ProtocolError
 from cog.prediction.events import Done, Log, Metric, Output, Source, Started, Status
 from cog.signature import wire
@@ -87,17 +87,15 @@ class Worker:
         self._process: Process | None = None
         self.ended = asyncio.Event()
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the process; it begins its setup at once.
+    def start(self, loop: asyncio.AbstractEventLoop, process: Process | None = None) -> None:
+        """Start the process, unless it was; it begins its setup at once.
 
         Raises:
             WorkerDied: it cannot be started.
         """
         self._loop = loop
         self.started_at = time.time()
-        self._process = process = Process(
-            self.spec.command, self.spec.folder, {**self.spec.environment, VARIABLE: self.mark}
-        )
+        self._process = process = process or begin(self.spec, self.mark)
         self._data = Link(process.data, loop, self._take, self._distrust, self._on_gone)
         self._control = Link(process.control, loop, self._take_control, self._distrust, self._on_gone)
         self._pulse = Pulse(loop, lambda: self._control.send(Ping()), self._on_pulse)

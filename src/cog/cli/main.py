@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 import click
 
 from cog.cli.screen import Screen
 from cog.errors import CogError
 from cog.version import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Entry(NamedTuple):
@@ -45,12 +49,50 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
 ENTRIES: Final = {entry.name: entry for section in SECTIONS.values() for entry in section}
 
 
-@dataclass(frozen=True, slots=True)
+# What the contract has, and this version does not have yet.
+LATER: Final = ("build", "push", "login", "playground", "weights")
+
+
+@dataclass(slots=True)
 class Session:
-    """What every command gets: where to write, and how much to say."""
+    """What every command gets: where to write, and how much to say. Flags change it while they are read."""
 
     screen: Screen
-    debug: bool
+    debug: bool = False
+
+
+def _say_more(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and isinstance(ctx.obj, Session):
+        ctx.obj.debug = True
+
+
+def _be_plain(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and isinstance(ctx.obj, Session):
+        ctx.obj.screen.lively = False
+
+
+def _everywhere(*, listed: bool) -> list[click.Parameter]:
+    """The flags that every command takes, before its name or behind it. Only `cog --help` lists them."""
+    flag = functools.partial(click.Option, is_flag=True, expose_value=False, is_eager=True)
+    return [
+        flag(
+            ["--debug"],
+            callback=_say_more,
+            hidden=not listed,
+            help="Say more, and show tracebacks of cog itself.",
+        ),
+        flag(
+            ["--no-color"], callback=_be_plain, hidden=not listed, help="Write plain text. So does NO_COLOR."
+        ),
+        flag(["--profile"], hidden=True, help="[compat] Accepted, without effect."),
+        click.Option(
+            ["--registry"],
+            expose_value=False,
+            hidden=True,
+            metavar="HOST",
+            help="[compat] Accepted, without effect.",
+        ),
+    ]
 
 
 class Commands(click.Group):
@@ -66,7 +108,28 @@ class Commands(click.Group):
         if entry is None:
             return None
         command: click.Command = importlib.import_module(entry.module).command
+        own = {flag for parameter in command.params for flag in parameter.opts}
+        command.params += [each for each in _everywhere(listed=False) if not own.intersection(each.opts)]
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that was typed; of one that there is not, the nearest that there is."""
+        if args and args[0] not in ENTRIES and not args[0].startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(_no_command(args[0]))
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The names that are listed, without importing any of them; flags as click has them."""
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        listed = (entry for entry in ENTRIES.values() if not entry.hidden)
+        return [
+            CompletionItem(each.name, help=each.help) for each in listed if each.name.startswith(incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The sections."""
@@ -80,27 +143,25 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Begin with `cog init`, then `cog run`. `cog COMMAND --help` says more of each.",
 )
-@click.option("--debug", is_flag=True, help="Say more, and show tracebacks of cog itself.")
-@click.option("--no-color", is_flag=True, help="Write plain text, as without a terminal. So does NO_COLOR.")
-@click.option("--profile", is_flag=True, hidden=True, help="[compat] Accepted, without effect.")
-@click.option("--registry", metavar="HOST", hidden=True, help="[compat] Accepted, without effect yet.")
 @click.version_option(__version__, prog_name="cog", message="%(prog)s version %(version)s")
-@click.pass_context
-def cog(ctx: click.Context, debug: bool, no_color: bool, profile: bool, registry: str | None) -> None:
+def cog() -> None:
     """Put a machine-learning model into production."""
-    ctx.obj = Session(Screen.of(os.environ, no_color=no_color), debug)
+
+
+cog.params += _everywhere(listed=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code: 0, 1 for any error, 130 after Ctrl-C."""
+    if "_COG_COMPLETE" in os.environ:
+        from cog.cli.shells import answer
+
+        return answer(cog, os.environ["_COG_COMPLETE"])
     arguments = list(sys.argv[1:] if argv is None else argv)
-    screen = Screen.of(os.environ, no_color="--no-color" in arguments)
-    debug = "--debug" in arguments
+    screen = Screen.of(os.environ, no_color=False)
+    session = Session(screen)
     try:
-        outcome = cog.main(arguments, prog_name="cog", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        screen.say(error.format_message())
-        return 1
+        outcome = cog.main(arguments or ["--help"], prog_name="cog", standalone_mode=False, obj=session)
     except click.ClickException as error:
         screen.fail(_usage(error))
         return 1
@@ -110,12 +171,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except CogError as error:
-        if debug:
+        if session.debug:
             screen.write(traceback.format_exc())
         screen.fail(str(error))
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - a defect of ours: told as one
-        if debug:
+        if session.debug:
             screen.write(traceback.format_exc())
         screen.fail(
             f"cog itself failed: {type(error).__name__}: {error}. `cog --debug ...` shows where; please report it."
@@ -124,15 +185,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
+def _no_command(name: str) -> str:
+    import difflib
+
+    listed = [entry.name for entry in ENTRIES.values() if not entry.hidden]
+    if name in LATER:
+        return f"There is no `cog {name}` yet: this version runs and serves models, and makes no images."
+    near = difflib.get_close_matches(name.lower(), listed, n=1)
+    advice = f"Did you mean {near[0]}?" if near else f"There are {', '.join(listed)}."
+    return f"No such command '{name}'. {advice}"
+
+
 def _usage(error: click.ClickException) -> str:
     text = error.format_message()
     context = getattr(error, "ctx", None)
     return text if context is None else f"{text} See `{context.command_path} --help`."
 
 
-def run() -> None:
+def run() -> NoReturn:
     """The installed command."""
-    sys.exit(main())
+    code = main()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # else it was closed
+                stream.flush()
+    except OSError:  # a full disk, or a reader who has left
+        code = code or 1
+    # Everything was ended in order; to take all modules apart would only take time (30 ms, a third of `cog --help`).
+    os._exit(code)
 
 
 if __name__ == "__main__":

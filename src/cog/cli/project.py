@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from cog.cli.screen import Screen
 from cog.config import rules
 from cog.config.model import Config
 from cog.config.parse import NAME, find, load
+from cog.environment.environment import Environment, current
 from cog.errors import ConfigDoesNotExist, UsageError
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -23,6 +25,7 @@ file_option = click.option(
     "--file",
     "file",
     metavar="PATH",
+    is_eager=True,  # `--help` shows the inputs of that model
     help=f"The configuration. Default: {NAME} here or in a parent folder.",
 )
 env_option = click.option(
@@ -89,3 +92,44 @@ def open_project(file: str | None, screen: Screen) -> Project:
     for warning in config.warnings:
         screen.warn(warning)
     return Project(config, path)
+
+
+def open_environment(project: Project, *, no_env: bool, screen: Screen) -> Environment:
+    """Where the model of `project` runs: its own environment, made when it is not there, or cog's own Python.
+
+    Raises:
+        EnvironmentFailed: it cannot be made.
+    """
+    if no_env:  # who says this sees to the environment himself: no warning of what it lacks
+        return current()
+    from cog.environment.limits import missing
+    from cog.environment.make import prepare
+
+    if (warning := missing(project.config)) is not None:
+        screen.warn(warning)
+    began, told = time.monotonic(), False
+    with screen.working("Preparing the environment") as show:
+
+        def report(text: str) -> None:
+            nonlocal told
+            if not told:
+                _begin(project, screen)
+            told = True
+            show(f"Making the environment: {text}")
+            if not screen.lively:
+                screen.note(f"  {text}")
+
+        environment = prepare(project.config, project.folder, report)
+    if told:
+        screen.succeed(f"Environment ready in {time.monotonic() - began:.1f} s")
+    return environment
+
+
+def _begin(project: Project, screen: Screen) -> None:
+    """What is said once, when an environment is made."""
+    from cog.environment.requirements import declared, is_ours
+
+    for line in filter(is_ours, declared(project.config.build, project.folder)):
+        screen.warn(f"the requirement {line!r} is dropped: the environment gets the SDK of this cog")
+    if not screen.lively:
+        screen.note("Making the model's environment")

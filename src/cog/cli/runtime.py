@@ -9,36 +9,71 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import IO, Final
 
 from cog.cli.project import Project
 from cog.environment.environment import Environment
 
-ENDING: Final = 10.0  # seconds that a server gets to end after it was told to; its workers take up to 3
+ENDING: Final = 10.0  # seconds that a server gets to end in order; its workers take up to 3
+AT_ONCE: Final = 3.0  # seconds to kill the workers with all their children, and to remove its files
+
+# `python -m cog.server.http`, but for the current folder, which Python would put before its own library: that of a model
+# may well hold a queue.py.
+_START: Final = "import os, sys; sys.path[:1] == [''] and sys.path.pop(0); from cog.server.http import main; os._exit(main())"
 
 
-@dataclass(frozen=True, slots=True)
 class Runtime:
     """A server that was started: it accepts connections at `url` from the first moment on."""
 
-    process: subprocess.Popen[bytes]
-    url: str
+    def __init__(self, process: subprocess.Popen[bytes], url: str, owner: int) -> None:
+        """`owner` is the end of a pipe: the server ends at once when it is closed, however that comes."""
+        self.process = process
+        self.url = url
+        self._owner: int | None = owner
 
     @property
-    def log(self) -> IO[bytes] | None:
-        """What the server writes, where it was asked for."""
+    def log(self) -> IO[bytes]:
+        """What the server writes, and all that the model prints."""
+        assert self.process.stderr is not None
         return self.process.stderr
 
     @property
-    def ended(self) -> bool:
-        """Whether the process is gone."""
-        return self.process.poll() is not None
+    def ended(self) -> int | None:
+        """The exit code of the process; None while it runs."""
+        return self.process.poll()
+
+    def release(self) -> None:
+        """Let it load the model, if it was started with `--hold`."""
+        if self._owner is not None:
+            with contextlib.suppress(BrokenPipeError):  # it has ended: whoever asks it next will tell
+                os.write(self._owner, b".")
+
+    def wait_ended(self, timeout: float) -> None:
+        """Wait until it has ended, for `timeout` seconds at most."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout)
+
+    def end(self) -> None:
+        """End it in order: the model's process may clean up."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        self.wait_ended(ENDING)
+
+    def end_at_once(self) -> None:
+        """End it and all that it started without asking; nothing is left when this returns. May be called again."""
+        if self._owner is not None:
+            owner, self._owner = self._owner, None
+            os.close(owner)
+        try:
+            self.process.wait(AT_ONCE)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            self.process.kill()  # its workers end with it
+            self.process.wait()
 
 
 def command(project: Project, *flags: str) -> list[str]:
     """The command line of a server for the model of `project`."""
-    return [sys.executable, "-m", "cog.server.http", "--config", str(project.path), *flags]
+    return [sys.executable, "-c", _START, "--config", str(project.path), *flags]
 
 
 def variables(project: Project, environment: Environment, env: tuple[str, ...] = ()) -> dict[str, str]:
@@ -49,7 +84,8 @@ def variables(project: Project, environment: Environment, env: tuple[str, ...] =
 
 @contextlib.contextmanager
 def private(project: Project, variables: Mapping[str, str], flags: Sequence[str] = ()) -> Iterator[Runtime]:
-    """A server for this command alone, on a port of 127.0.0.1 that the system chooses. It ends with the block.
+    """A server for this command alone, on a port of 127.0.0.1 that the system chooses. It ends with the block: in
+    order, or at once when the block ends with an error or an interrupt.
 
     It is in a process group of its own, so that Ctrl-C on a terminal reaches only the command, and ends by
     itself when the command is killed.
@@ -70,20 +106,10 @@ def private(project: Project, variables: Mapping[str, str], flags: Sequence[str]
             start_new_session=True,
         )
     os.close(theirs)
+    runtime = Runtime(process, f"http://127.0.0.1:{port}", ours)
     try:
-        yield Runtime(process, f"http://127.0.0.1:{port}")
+        yield runtime
+        runtime.end()
     finally:
-        _end(process)
-        os.close(ours)
-        if process.stderr is not None:
-            process.stderr.close()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(ENDING)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        process.kill()  # its workers end with it
-        process.wait()
+        runtime.end_at_once()
+        runtime.log.close()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TextIO
 
 _TICK: Final = 0.1  # seconds between two frames of the live line
@@ -75,19 +76,20 @@ class Screen:
             self._put(text, own=False)
 
     @contextlib.contextmanager
-    def working(self, text: str) -> Iterator[None]:
+    def working(self, text: str) -> Iterator[Callable[[str], None]]:
         """Show on the last line that something goes on, and for how long, until the block ends.
 
-        Without a terminal nothing is shown. Whatever else is written meanwhile stands above it.
+        Gives what changes the text. Without a terminal nothing is shown. Whatever else is written meanwhile stands above it.
         """
         if not self.lively:
-            yield
+            yield lambda changed: None
             return
+        shown = [text]
         ended = threading.Event()
-        ticker = threading.Thread(target=self._tick, args=(text, ended), daemon=True)
+        ticker = threading.Thread(target=self._tick, args=(shown, ended), daemon=True)
         ticker.start()
         try:
-            yield
+            yield lambda changed: shown.__setitem__(0, changed)
         finally:
             ended.set()
             ticker.join()
@@ -97,15 +99,24 @@ class Screen:
                     self._stream.flush()
                 self._line = None
 
-    def _tick(self, text: str, ended: threading.Event) -> None:
+    def _tick(self, shown: list[str], ended: threading.Event) -> None:
         began, frame = time.monotonic(), 0
         while not ended.wait(_TICK):
             frame += 1
+            passed = f"{time.monotonic() - began:.1f} s"
+            room = self._columns() - len(passed) - 4  # a line that wraps could not be cleared
+            text = shown[0][: max(0, room)]
             with self._lock:
-                self._line = f"{_FRAMES[frame % len(_FRAMES)]} {text} {self.style(f'{time.monotonic() - began:.1f} s', 'dim')}"
+                self._line = f"{_FRAMES[frame % len(_FRAMES)]} {text} {self.style(passed, 'dim')}"
                 if not self._column:
                     self._stream.write(_CLEAR + self._line)
                     self._stream.flush()
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or 80
+        except OSError:
+            return 80
 
     def _put(self, text: str, *, own: bool = True) -> None:
         with self._lock:

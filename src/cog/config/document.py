@@ -30,16 +30,30 @@ _FLOAT: Final = re.compile(
 # Where YAML sees the end of a line.
 LINE: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
+# What usually helps, by the parser's own words.
+_ADVICE: Final = {
+    "'\\t' that cannot start": "Indent with spaces, not with tabs",
+    "mapping values are not allowed": "Begin each key on a line of its own, and put a text that holds a colon in quotes",
+    "could not find expected ':'": "Write NAME: VALUE, and see whether a quote is missing in the lines before",
+    "unknown escape character": "Put the text in single quotes, or write each backslash twice",
+    "expected ',' or ']'": "Put commas between the entries of a list and ] at its end",
+    "expected ',' or '}'": "Put commas between the keys and } at their end",
+    "unexpected end of stream": "A quote or bracket is not closed",
+    "expected <block end>": "Indent the line as far as those that it belongs to",
+}
+_ELSE: Final = "See whether a quote, a bracket or the indentation is wrong here or in the line before"
+
 _ODD: Final = re.compile("[\\x00\\ud800-\\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with the text, at a line and column that count from 1."""
+    """One thing wrong with the text, at a line and column that count from 1, `width` characters wide."""
 
     line: int
     column: int
     text: str
+    width: int = 1
 
 
 class Unreadable(Exception):
@@ -52,12 +66,13 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value as it was written, and what YAML takes it for."""
+    """A single value as it was written, and what YAML takes it for. `width` is 1 where it takes several lines."""
 
     text: str
     kind: ScalarKind
     line: int
     column: int
+    width: int = 1
 
     @property
     def truth(self) -> bool:
@@ -104,7 +119,11 @@ def read(data: bytes) -> tuple[Node | None, list[Problem]]:
         Unreadable: it is not UTF-8, not YAML, too big, or more than one document.
     """
     if len(data) > MAX_BYTES:
-        raise _unreadable(0, 0, f"it is larger than {MAX_BYTES // 1024} KiB")
+        raise _unreadable(
+            0,
+            0,
+            f"it is larger than {MAX_BYTES // 1024} KiB, far more than a cog.yaml needs. Is this the right file?",
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -117,14 +136,20 @@ def read(data: bytes) -> tuple[Node | None, list[Problem]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = ", ".join(part for part in (error.context, error.problem) if part)
-        raise _unreadable(mark.line if mark else 0, mark.column if mark else 0, what) from None
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        raise _unreadable(line, column, f"{what}. {_advice(what)}") from None
     except yaml.reader.ReaderError as error:
-        what = f"the character {error.character!r} is not allowed in YAML"
+        what = f"the character {error.character!r} is not allowed in YAML. Remove it"
         raise _unreadable(*_position(text[: error.position]), what) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # The parser lets some faults through as Python's own, such as an escape beyond Unicode.
         raise _unreadable(builder.line, 0, str(error)) from None
     return builder.root, builder.problems
+
+
+def _advice(fault: str) -> str:
+    """What to do about a fault in the words of the YAML parser."""
+    return next((advice for words, advice in _ADVICE.items() if words in fault), _ELSE)
 
 
 def _unreadable(line: int, column: int, text: str) -> Unreadable:
@@ -134,6 +159,13 @@ def _unreadable(line: int, column: int, text: str) -> Unreadable:
 def _place(event: yaml.events.Event) -> tuple[int, int]:
     mark = event.start_mark
     return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
+
+
+def _width(event: yaml.events.Event) -> int:
+    start, end = event.start_mark, event.end_mark
+    if start is None or end is None or start.line != end.line:
+        return 1
+    return max(1, end.column - start.column)
 
 
 def _position(before: str) -> tuple[int, int]:
@@ -228,27 +260,27 @@ class _Builder:
             kind = _kind(text)
             if event.tag != f"{_CORE}{kind}":
                 self._tag(event, event.tag)
-        return Scalar(text, kind, *_place(event))
+        return Scalar(text, kind, *_place(event), _width(event))
 
     def _tag(self, event: yaml.events.Event, tag: object) -> None:
         shown = str(tag).replace(_CORE, "!!")[:100]
-        self._problem(*_place(event), f"the tag {shown} cannot be used here. Remove it")
+        self._problem(*_place(event), f"the tag {shown} cannot be used here. Remove it", len(shown))
 
-    def _problem(self, line: int, column: int, text: str) -> None:
-        self.problems.append(Problem(line, column, text))
+    def _problem(self, line: int, column: int, text: str, width: int = 1) -> None:
+        self.problems.append(Problem(line, column, text, width))
 
     def _entries(self, pairs: list[tuple[Node, Node]]) -> list[tuple[Scalar, Node]]:
         own: dict[str, tuple[Scalar, Node]] = {}
         merged: dict[str, tuple[Scalar, Node]] = {}
         for key, value in pairs:
             if not isinstance(key, Scalar):
-                self._problem(key.line, key.column, "a key must be a single word")
+                self._problem(key.line, key.column, "a key must be a single word. Write NAME: VALUE")
             elif key.text == "<<":
                 self._merge(value, merged)
             elif key.text in own:
                 first = own[key.text][0].line
                 text = f'the key "{key.text[:100]}" was already given in line {first}. Remove one'
-                self._problem(key.line, key.column, text)
+                self._problem(key.line, key.column, text, key.width)
             else:
                 own[key.text] = (key, value)
         return [*own.values(), *(entry for name, entry in merged.items() if name not in own)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from cog.config import rules
-from cog.config.document import LINE, Node, Problem, Scalar, Sequence, Unreadable, read
+from cog.config.document import Node, Scalar, Sequence, Unreadable, read
+from cog.config.excerpt import excerpt
 from cog.config.model import (
     Build,
     Concurrency,
@@ -20,21 +21,12 @@ from cog.config.model import (
     Weight,
     WeightSource,
 )
-from cog.config.reader import Reader
+from cog.config.reader import Group, Reader
+from cog.config.requirements import archive_problems
 from cog.errors import ConfigDoesNotExist, ConfigError
 
 NAME: Final = "cog.yaml"
 MAX_PARENTS: Final = 100
-
-_TOP: Final = (
-    "run", "predict", "train", "image", "model", "concurrency", "environment", "weights", "observability",
-    "build",
-)  # fmt: skip
-_BUILD: Final = (
-    "python_version", "gpu", "cuda", "cudnn", "python_requirements", "python_packages", "system_packages",
-    "run", "pre_install", "sdk_version",
-)  # fmt: skip
-_TRACES: Final = ("enabled", "sampler", "sampler_arg", "trace_header", "trace_header_format")
 
 
 def find(start: Path) -> Path | None:
@@ -68,23 +60,24 @@ def load(path: Path, *, check_files: bool = True) -> Config:
     except Unreadable as error:
         found = error.problem
         text = f"failed to parse {path.name}: {found.text}"
-        raise _error(path, data, [Problem(found.line, found.column, text)]) from None
+        raise ConfigError(excerpt(path, data, [replace(found, text=text)])) from None
     parser = _Parser(path, check_files=check_files)
     config = parser.config(root)
-    if problems := [*problems, *parser.reader.problems]:
-        raise _error(path, data, problems)
+    told = [excerpt(path, data, [*problems, *parser.reader.problems])]
+    if check_files and config.build.python_requirements is not None:
+        told.append(_requirements(path.parent, config.build.python_requirements))
+    if any(told):
+        raise ConfigError("\n".join(filter(None, told)))
     return config
 
 
-def _error(path: Path, data: bytes, problems: Iterable[Problem]) -> ConfigError:
-    """Each problem with its place, below it the line as it was written."""
-    lines = LINE.split(data.decode("utf-8-sig", "replace"))
-    shown = []
-    for problem in sorted(problems, key=lambda one: (one.line, one.column)):
-        shown.append(f"{path}:{problem.line}:{problem.column}: {problem.text}")
-        if problem.line <= len(lines) and (line := lines[problem.line - 1].strip()[:120]):
-            shown.append(f"    {line}")
-    return ConfigError("\n".join(shown))
+def _requirements(folder: Path, name: str) -> str:
+    """What is wrong within the requirements file; nothing when it is not there, which is told elsewhere."""
+    try:
+        data = (folder / name).read_bytes()
+    except OSError:
+        return ""
+    return excerpt(folder / name, data, archive_problems(data, folder))
 
 
 class _Parser:
@@ -97,189 +90,112 @@ class _Parser:
 
     def config(self, root: Node | None) -> Config:
         """The whole file."""
-        reader = self.reader
-        top = reader.mapping(root, "", _TOP)
-        self._exclude(top, "", "run", "predict", "predict is the old name of run")
-        self._exclude(top, "", "image", "model", "each names where the image goes")
-        if "predict" in top:
-            reader.deprecated("predict", "run")
-        run = reader.text(top.get("run"), "run", rules.reference)
-        old = reader.text(top.get("predict"), "predict", rules.reference)
-        build = self._build(top.get("build"))
+        top = self.reader.group(root, "", None)
+        run, old = top.text("run"), top.text("predict")
+        build = self._build(top.group("build"))
         return Config(
             path=self._path,
             run=run if run is not None else old,
-            train=reader.text(top.get("train"), "train", rules.reference),
-            image=reader.text(top.get("image"), "image", rules.filled),
-            model=reader.text(top.get("model"), "model", rules.repository),
+            train=top.text("train"),
+            image=top.text("image"),
+            model=top.text("model"),
             build=build,
-            concurrency=self._concurrency(top.get("concurrency"), build.python_version),
-            environment=self._environment(top.get("environment")),
+            concurrency=self._concurrency(top.group("concurrency"), build.python_version),
+            environment=self._environment(top),
             weights=self._weights(top),
-            traces=self._traces(top.get("observability")),
-            warnings=tuple(reader.warnings),
+            traces=self._traces(top.group("observability").group("traces")),
+            warnings=tuple(self.reader.warnings),
         )
 
-    def _exclude(self, found: dict[str, Node], prefix: str, one: str, other: str, why: str) -> None:
-        if one in found and other in found:
-            text = f'schema error in "{prefix}{other}": it cannot stand beside "{prefix}{one}": {why}'
-            self.reader.problem(found[other], f"{text}. Remove one of them")
-
-    def _build(self, node: Node | None) -> Build:
-        reader = self.reader
-        found = reader.mapping(node, "build", _BUILD)
-        self._exclude(
-            found, "build.", "python_requirements", "python_packages", "list all packages in one place"
+    def _build(self, build: Group) -> Build:
+        found = Build(
+            python_version=build.text("python_version"),
+            gpu=build.flag("gpu") or False,
+            cuda=build.text("cuda"),
+            cudnn=build.text("cudnn"),
+            python_requirements=build.text("python_requirements"),
+            python_packages=build.texts("python_packages"),
+            system_packages=build.texts("system_packages"),
+            run=tuple(self._step(build, node, field) for node, field in build.items("run")),
+            pre_install=build.texts("pre_install"),
+            sdk_version=build.text("sdk_version"),
         )
-        for old, new in (("python_packages", "python_requirements"), ("pre_install", "run")):
-            if old in found:
-                reader.deprecated(f"build.{old}", f"build.{new}")
+        if found.cudnn is not None and (why := rules.cudnn_fits(found.cudnn, found.cuda)) is not None:
+            build.invalid("cudnn", found.cudnn, why)
+        name = found.python_requirements
+        if name is not None and self._check_files and not os.path.isfile(self._path.parent / name):
+            why = "there is no such file beside cog.yaml. Create it or correct the name"
+            build.invalid("python_requirements", name, why)
+        return found
 
-        def version(key: str, rule: Callable[[str], str | None]) -> str | None:
-            return reader.text(found.get(key), f"build.{key}", rule, number=True)
-
-        return Build(
-            python_version=version("python_version", rules.python_version),
-            gpu=reader.flag(found.get("gpu"), "build.gpu") or False,
-            cuda=version("cuda", rules.cuda),
-            cudnn=version("cudnn", rules.cudnn),
-            python_requirements=self._requirements(found.get("python_requirements")),
-            python_packages=reader.texts(found.get("python_packages"), "build.python_packages", rules.filled),
-            system_packages=reader.texts(found.get("system_packages"), "build.system_packages", rules.filled),
-            run=tuple(self._step(item, field) for item, field in reader.items(found.get("run"), "build.run")),
-            pre_install=reader.texts(found.get("pre_install"), "build.pre_install", rules.command),
-            sdk_version=version("sdk_version", rules.sdk_version),
-        )
-
-    def _requirements(self, node: Node | None) -> str | None:
-        field = "build.python_requirements"
-        text = self.reader.text(node, field, rules.filled)
-        if node is None or text is None:
-            return None
-        if self._check_files and not os.path.isfile(self._path.parent / text):
-            self.reader.invalid(
-                node, field, text, "there is no such file beside cog.yaml. Create it or correct the name"
-            )
-        return text
-
-    def _step(self, node: Node, field: str) -> Step:
-        reader = self.reader
+    def _step(self, build: Group, node: Node, field: str) -> Step:
         if isinstance(node, Scalar):
-            return Step(reader.text(node, field, rules.command) or "")
-        found = reader.mapping(node, field, ("command", "mounts"))
-        if "command" not in found:
-            reader.problem(node, f'schema error in "{field}.command": it is missing. Write the command')
-        command = reader.text(found.get("command"), f"{field}.command", rules.command)
+            return Step(build.element_text("run", node, field) or "")
+        step = build.element("run", node, field)
         mounts = [
-            self._mount(item, place) for item, place in reader.items(found.get("mounts"), f"{field}.mounts")
+            Mount(id=mount.text("id") or "", target=mount.text("target") or "", type=mount.text("type") or "")
+            for mount in step.elements("mounts")
         ]
-        return Step(command or "", tuple(mounts))
+        return Step(step.text("command") or "", tuple(mounts))
 
-    def _mount(self, node: Node, field: str) -> Mount:
-        reader = self.reader
-        found = reader.mapping(node, field, ("type", "id", "target"))
-        texts: dict[str, str] = {}
-        for key in ("type", "id", "target"):
-            if key not in found:
-                reader.problem(
-                    node, f'schema error in "{field}.{key}": it is missing. A mount has type, id and target'
-                )
-            texts[key] = reader.text(found.get(key), f"{field}.{key}", rules.filled) or ""
-        if texts["type"] not in ("", "secret"):
-            reader.invalid(found["type"], f"{field}.type", texts["type"], 'the only type is "secret"')
-        return Mount(id=texts["id"], target=texts["target"])
+    def _concurrency(self, found: Group, python: str | None) -> Concurrency:
+        maximum = found.count("max")
+        if maximum is not None and (why := rules.concurrency(maximum, python)) is not None:
+            found.invalid("max", str(maximum), why)
+        return Concurrency(maximum, found.count("default_target"))
 
-    def _concurrency(self, node: Node | None, python: str | None) -> Concurrency:
-        found = self.reader.mapping(node, "concurrency", ("max", "default_target"))
-        maximum = self.reader.count(found.get("max"), "concurrency.max")
-        if maximum is not None:
-            self.reader.deprecated("concurrency.max", "@cog.concurrent(max=N)")
-            if (why := rules.concurrency(maximum, python)) is not None:
-                self.reader.invalid(found["max"], "concurrency.max", str(maximum), why)
-        target = self.reader.count(found.get("default_target"), "concurrency.default_target")
-        return Concurrency(maximum, target)
-
-    def _environment(self, node: Node | None) -> tuple[Variable, ...]:
+    def _environment(self, top: Group) -> tuple[Variable, ...]:
         known: dict[str, Variable] = {}
-        for item, field in self.reader.items(node, "environment"):
-            text = self.reader.text(item, field, rules.variable)
-            if text is None:
-                continue
+        for node, field, text in top.entries("environment"):
             name, _, value = text.partition("=")
             if name in known:
-                self.reader.invalid(item, field, text, f"{name} was already given. Remove one of them")
+                self.reader.invalid(node, field, text, f"{name} was already given. Remove one of them")
             known[name] = Variable(name, value)
         return tuple(known.values())
 
-    def _weights(self, top: dict[str, Node]) -> tuple[Weight, ...]:
-        reader = self.reader
+    def _weights(self, top: Group) -> tuple[Weight, ...]:
         weights: list[Weight] = []
-        for node, field in reader.items(top.get("weights"), "weights"):
-            weight = self._weight(node, field)
+        for found in top.elements("weights"):
+            weight = self._weight(found)
             for other in weights:
                 if weight.name == other.name != "":
-                    why = "two weights have this name. Change one"
-                    reader.invalid(node, f"{field}.name", weight.name, why)
+                    found.invalid("name", weight.name, "two weights have this name. Change one")
                     break
                 if _overlap(weight.target, other.target):
                     why = f'it overlaps with the target of "{other.name}", {other.target}. Choose another'
-                    reader.invalid(node, f"{field}.target", weight.target, why)
+                    found.invalid("target", weight.target, why)
                     break
             weights.append(weight)
         if weights and "model" not in top:
-            reader.problem(
-                top["weights"],
-                'schema error in "model": it is missing, and weights need it. Add model: REPOSITORY',
-            )
+            text = 'schema error in "model": it is missing, and weights need it. Add model: REPOSITORY'
+            self.reader.problem(top.node("weights"), text)
         return tuple(weights)
 
-    def _weight(self, node: Node, field: str) -> Weight:
-        reader = self.reader
-        found = reader.mapping(node, field, ("name", "target", "source"))
-        for key in ("name", "target", "source"):
-            if key not in found:
-                reader.problem(
-                    node,
-                    f'schema error in "{field}.{key}": it is missing. Weights have name, target and source',
-                )
-        source = found.get("source")
-        places = list(reader.items(source, f"{field}.source")) if isinstance(source, Sequence) else []
-        if source is not None and not isinstance(source, Sequence):
-            places = [(source, f"{field}.source")]
+    def _weight(self, found: Group) -> Weight:
+        several = "source" in found and isinstance(found.node("source"), Sequence)
+        sources = (
+            found.elements("source") if several else [found.group("source")] if "source" in found else []
+        )
+        if several and not sources:
+            text = f'schema error in "{found.field}.source": it is empty. Write where the weights come from'
+            self.reader.problem(found.node("source"), text)
         return Weight(
-            name=reader.text(found.get("name"), f"{field}.name", rules.weight_name) or "",
-            target=reader.text(found.get("target"), f"{field}.target", rules.weight_target) or "",
-            sources=tuple(self._source(item, place) for item, place in places),
+            name=found.text("name") or "",
+            target=found.text("target") or "",
+            sources=tuple(
+                WeightSource(source.text("uri") or "", source.texts("include"), source.texts("exclude"))
+                for source in sources
+            ),
         )
 
-    def _source(self, node: Node, field: str) -> WeightSource:
-        reader = self.reader
-        found = reader.mapping(node, field, ("uri", "include", "exclude"))
-        if "uri" not in found:
-            reader.problem(
-                node, f'schema error in "{field}.uri": it is missing. Write where the weights come from'
-            )
-        return WeightSource(
-            uri=reader.text(found.get("uri"), f"{field}.uri", rules.source_uri) or "",
-            include=reader.texts(found.get("include"), f"{field}.include", rules.pattern),
-            exclude=reader.texts(found.get("exclude"), f"{field}.exclude", rules.pattern),
+    def _traces(self, found: Group) -> Traces:
+        return Traces(
+            enabled=found.flag("enabled"),
+            sampler=found.text("sampler"),
+            sampler_arg=found.text("sampler_arg"),
+            trace_header=found.text("trace_header"),
+            trace_header_format=found.text("trace_header_format"),
         )
-
-    def _traces(self, node: Node | None) -> Traces:
-        reader = self.reader
-        outer = reader.mapping(node, "observability", ("traces",))
-        field = "observability.traces"
-        found = reader.mapping(outer.get("traces"), field, _TRACES)
-        texts = {
-            key: reader.text(found.get(key), f"{field}.{key}", number=key == "sampler_arg")
-            for key in _TRACES[1:]
-        }
-        form = texts["trace_header_format"]
-        if form is not None and form not in ("w3c", "jaeger"):
-            reader.invalid(
-                found["trace_header_format"], f"{field}.trace_header_format", form, "write w3c or jaeger"
-            )
-        return Traces(enabled=reader.flag(found.get("enabled"), f"{field}.enabled"), **texts)
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -8,6 +8,9 @@ from typing import Final
 
 MIN_PYTHON: Final = (3, 10)
 MIN_CUDA: Final = 11
+MIN_CUDNN: Final = 8  # the first for CUDA 11
+# The CUDA majors that a cuDNN major was made for (NVIDIA's support matrix); of newer ones nothing is known here.
+CUDNN_FITS: Final = {8: (11, 12), 9: (11, 12, 13)}
 MIN_SDK: Final = (0, 16, 0)
 # concurrency.max > 1 rests on asyncio.TaskGroup, which came with this Python.
 MIN_ASYNC_PYTHON: Final = (3, 11)
@@ -24,9 +27,9 @@ DENIED_PREFIXES: Final = (
     "COG_OBSERVABILITY_",
 )  # fmt: skip
 
-_PYTHON: Final = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})(?:\.[0-9]{1,3})?", re.ASCII)
-_CUDA: Final = re.compile(r"([0-9]{1,3})\.[0-9]{1,3}(?:\.[0-9]{1,3})?", re.ASCII)
-_CUDNN: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){0,3}", re.ASCII)
+_PYTHON: Final = re.compile(r"([1-9])\.(0|[1-9][0-9]{0,2})(?:\.[0-9]{1,3})?", re.ASCII)
+_CUDA: Final = re.compile(r"([1-9][0-9]{0,2})\.[0-9]{1,3}(?:\.[0-9]{1,3})?", re.ASCII)
+_CUDNN: Final = re.compile(r"([1-9][0-9]{0,2})(?:\.[0-9]{1,3}){0,3}", re.ASCII)
 _PEP440: Final = re.compile(
     r"v?(?:[0-9]+!)?(?P<release>[0-9]{1,6}(?:\.[0-9]{1,6})*)(?P<pre>[-_.]?(?:a|b|c|rc|alpha|beta|pre|preview)[-_.]?[0-9]*)?"
     r"(?:-[0-9]+|[-_.]?(?:post|rev|r)[-_.]?[0-9]*)?(?P<dev>[-_.]?dev[-_.]?[0-9]*)?(?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?",
@@ -52,7 +55,7 @@ def python_version(text: str) -> str | None:
         return 'write major and minor, such as "3.13" or "3.13.1"'
     if (int(match[1]), int(match[2])) < MIN_PYTHON:
         return 'Python 3.10 is the oldest that is supported. Write "3.10" or later, in quotes'
-    return None
+    return None if match[1] == "3" else 'there is no such Python. Write "3.10" or later'
 
 
 def concurrency(maximum: int, python: str | None) -> str | None:
@@ -76,8 +79,28 @@ def cuda(text: str) -> str | None:
 
 
 def cudnn(text: str) -> str | None:
-    """Numbers with dots."""
-    return None if _CUDNN.fullmatch(text) else 'write a version, such as "8" or "9.1.0"'
+    """Numbers with dots; 8 or later."""
+    match = _CUDNN.fullmatch(text)
+    if match is None:
+        return 'write a version, such as "8" or "9.1.0"'
+    if int(match[1]) < MIN_CUDNN:
+        return f'no CUDA from {MIN_CUDA} on has it. Write "{MIN_CUDNN}" or later, or leave the key out'
+    return None
+
+
+def cudnn_fits(cudnn: str | None, cuda: str | None) -> str | None:
+    """A cuDNN and a CUDA, each right by itself, go together."""
+    major, wanted = (0 if text is None else int(text.partition(".")[0]) for text in (cudnn, cuda))
+    known = CUDNN_FITS.get(major)
+    if (
+        known is None
+        or not wanted
+        or wanted in known
+        or wanted > max(max(row) for row in CUDNN_FITS.values())
+    ):
+        return None
+    fitting = [f'"{one}"' for one, row in CUDNN_FITS.items() if wanted in row]
+    return f"there is no cuDNN {major} for CUDA {cuda}. Write {' or '.join(fitting)}, or leave the key out"
 
 
 def sdk_version(text: str) -> str | None:
@@ -129,6 +152,16 @@ def command(text: str) -> str | None:
 def filled(text: str) -> str | None:
     """Anything but nothing."""
     return None if text.strip() else "it is empty. Write a value or remove it"
+
+
+def mount_type(text: str) -> str | None:
+    """What a build command can be given."""
+    return None if text == "secret" else 'the only type is "secret"'
+
+
+def header_format(text: str) -> str | None:
+    """How a trace is written into a header."""
+    return None if text in ("w3c", "jaeger") else "write w3c or jaeger"
 
 
 def weight_name(text: str) -> str | None:

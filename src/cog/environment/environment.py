@@ -18,13 +18,21 @@ class Environment:
 
     def variables(self, environ: Mapping[str, str]) -> dict[str, str]:
         """`environ` as it is with this environment activated."""
-        if self.folder is None:
-            return dict(environ)
-        path = os.pathsep.join([str(self.folder / "bin"), *filter(None, [environ.get("PATH")])])
+        folder = self.folder
+        if folder is None:  # cog's own Python: it may be one of a virtual environment that is not activated
+            if sys.prefix == sys.base_prefix:
+                return dict(environ)
+            folder = Path(sys.prefix)
+        path = os.pathsep.join([str(folder / "bin"), *filter(None, [environ.get("PATH")])])
         kept = {name: value for name, value in environ.items() if name != "PYTHONHOME"}
-        return {**kept, "PATH": path, "VIRTUAL_ENV": str(self.folder)}
+        return {**kept, "PATH": path, "VIRTUAL_ENV": str(folder)}
 
 
 def current() -> Environment:
     """The Python that runs cog."""
     return Environment(Path(sys.executable))
+
+
+def running() -> str:
+    """The version, major and minor, of the Python that runs cog."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"

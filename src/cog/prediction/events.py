@@ -15,6 +15,8 @@ class Status(str, Enum):
     FAILED = "failed"
     CANCELED = "canceled"
 
+    __hash__ = str.__hash__  # Enum's own is written in Python, and every event looks a state up
+
     @property
     def terminal(self) -> bool:
         """True when nothing can happen any more."""

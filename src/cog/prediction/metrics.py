@@ -32,10 +32,10 @@ class Meter:
         """Take `metric` into `metrics`; False when it was dropped, since there is no room."""
         if self.full:
             return False
-        cost = _PER_ENTRY + len(metric.name) + _size(metric.value)
+        cost = _PER_ENTRY + len(metric.name) + size(metric.value)
         self._left -= cost
         if self._left < 0:
-            room = LIMIT - _size(metrics) - cost
+            room = LIMIT - size(metrics) - cost
             if room < 0:
                 self.full = True
                 return False
@@ -44,12 +44,13 @@ class Meter:
         return True
 
 
-def _size(value: object) -> int:
+def size(value: object) -> int:
+    """About the bytes that a value takes beside its own place."""
     match value:
         case dict():
-            return sum(_PER_ENTRY + len(name) + _size(item) for name, item in value.items())
+            return sum(_PER_ENTRY + len(name) + size(item) for name, item in value.items())
         case list():
-            return sum(_PER_ENTRY + _size(item) for item in value)
+            return sum(_PER_ENTRY + size(item) for item in value)
         case str():
             return len(value)
         case int() if value.bit_length() > 64:

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Final, NamedTuple, Protocol
 
 from cog.prediction.events import TERMINAL, Done, Event, Log, Metric, Output, Started, Status
+from cog.prediction.history import CAPACITY, History
 from cog.prediction.logs import LogText
 from cog.prediction.metrics import NOTICE, Meter
 from cog.prediction.states import following
@@ -41,15 +42,22 @@ class Prediction:
     """
 
     __slots__ = (
-        "_meter", "_rendered", "_result", "chunks", "completed_at", "created_at", "error", "id", "input", "listeners", "logs",
-        "metrics", "started_at", "status", "streams", "timings", "version",
+        "_capacity", "_history", "_meter", "_rendered", "_result", "chunks", "completed_at", "created_at", "error", "id",
+        "input", "listeners", "logs", "metrics", "started_at", "status", "streams", "timings", "version",
     )  # fmt: skip
 
     def __init__(
-        self, id: str, input: bytes, *, created_at: float, streams: bool, version: str | None = None
+        self,
+        id: str,
+        input: bytes,
+        *,
+        created_at: float,
+        streams: bool,
+        version: str | None = None,
+        capacity: int = CAPACITY,
     ) -> None:
         """`input` is the JSON text that clients may see (secrets masked, long data URLs cut); `streams` says that
-        the output is a list of the chunks that the model yields."""
+        the output is a list of the chunks that the model yields; `capacity` is for the `History`."""
         self.id = id
         self.input = input
         self.created_at = created_at
@@ -63,6 +71,8 @@ class Prediction:
         self.error: str | None = None
         self.metrics: dict[str, object] = {}
         self._meter: Meter | None = None
+        self._capacity = capacity
+        self._history: History | None = None  # most predictions tell nothing before their end
         self.timings = NO_TIMINGS
         self.listeners: list[Listener] = []
         self._result: bytes | None = None
@@ -90,8 +100,10 @@ class Prediction:
                 self.started_at = at
             case Log(text):
                 self.logs.append(text)
+                self.history.add(event)
             case Output(payload):
                 self.chunks.append(payload)
+                self.history.add(event)
             case Metric():
                 self._record(event)
             case Done():
@@ -102,8 +114,18 @@ class Prediction:
         if self._meter is None:
             self._meter = Meter()
         full = self._meter.full
-        if not self._meter.record(self.metrics, metric) and not full:
+        if self._meter.record(self.metrics, metric):
+            self.history.add(metric)
+        elif not full:
             self.logs.append(NOTICE)
+            self.history.add(Log(NOTICE, "stderr"))
+
+    @property
+    def history(self) -> History:
+        """What it has told so far, for those who read its events."""
+        if self._history is None:
+            self._history = History(self._capacity)
+        return self._history
 
     def _end(self, event: Done) -> None:
         self.completed_at = event.at

@@ -39,17 +39,3 @@ def following(state: Status, event: Event) -> Status:
             f"a prediction that is {state.value} cannot take {type(event).__name__.lower()} ({wanted.value})"
         )
     return wanted
-
-
-def mermaid() -> str:
-    """The table as a Mermaid state diagram, for the documentation."""
-    lines = ["stateDiagram-v2", "    [*] --> starting"]
-    for state, row in TABLE.items():
-        for event, targets in row.items():
-            lines += [
-                f"    {state.value} --> {target.value}: {event.__name__.lower()}"
-                for target in sorted(targets)
-            ]
-        if not row:
-            lines.append(f"    {state.value} --> [*]")
-    return "\n".join(lines)

@@ -18,6 +18,7 @@ _REFUSED: Final[dict[int, str]] = {
     409: "Every place is taken: nothing was started, the same request may be sent again",
     413: "The request is too large",
     415: "The request is not JSON",
+    429: "Too many clients read the events already",
     503: "The model is not ready, or the server is about to end",
 }
 
@@ -97,14 +98,19 @@ def _list(task: Task) -> Schema:
 
 
 def _get(task: Task, signature: Signature) -> Schema:
+    last_id: Schema = {"name": "Last-Event-ID", "in": "header", "required": False}
+    last_id["description"] = "Of a stream: the id of the last event that was had"
+    last_id["schema"] = {"title": "Last-Event-ID", "type": "string"}
     return {
         "operationId": f"get_{task.noun}s__{task.id_name}__get",
         "summary": "Get",
         "description": f"A {task.noun} that runs or is still kept, as it stands",
-        "parameters": [_id(task)],
+        "parameters": [_id(task), last_id],
         "responses": {
-            "200": _result(task, signature),
+            "200": _result(task, signature, of_any_model=True),
+            "204": {"description": "There is nothing after the event that Last-Event-ID names"},
             "404": _error(f"No {task.noun} with this id is known, or it was forgotten"),
+            "429": _error(_REFUSED[429]),
         },
     }
 
@@ -125,9 +131,10 @@ def _id(task: Task) -> Schema:
     return {"name": task.id_name, "in": "path", "required": True, "schema": schema}
 
 
-def _result(task: Task, signature: Signature) -> Schema:
+def _result(task: Task, signature: Signature, *, of_any_model: bool = False) -> Schema:
+    """The prediction, or its events: those of one that there is are told of any model."""
     content = _json(reference(f"{task.envelope}Response"))
-    if signature.streaming:
+    if signature.streaming or of_any_model:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     return {"description": "Successful Response", "content": content}
 

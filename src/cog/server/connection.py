@@ -40,7 +40,7 @@ class Connection(asyncio.Protocol):
         self._patience = Patience(traffic.client_timeout, traffic.keep_alive, loop.time())
         self._lost: Callable[[], object] | None = None
         self._exchange: Exchange | None = None  # of the request that is read
-        self._running: Exchange | None = None  # the one that is answered
+        self.running: Exchange | None = None  # the one that is answered
         self._task: asyncio.Task[None] | None = None
         self._waiting: deque[tuple[Exchange, App]] = deque()
         self._deaf = False  # nothing that comes is looked at any more
@@ -48,7 +48,8 @@ class Connection(asyncio.Protocol):
         self._leaving = False
         self._held = b""  # what has come and is not looked at yet
         self._paused = False
-        self._full = False  # the client does not take what was written
+        self.full = False  # the client does not take what was written
+        self.dropped = False  # it was too slow: we are the one who hung up
         self._room: asyncio.Future[None] | None = None
         self._moves = 0
         self._written = 0
@@ -87,8 +88,8 @@ class Connection(asyncio.Protocol):
         for exchange, _ in self._waiting:
             exchange.lose()
         self._waiting.clear()
-        if self._running is not None and self._task is not None:
-            self._running.lose()
+        if self.running is not None and self._task is not None:
+            self.running.lose()
             self._traffic.orphans.add(self._task)
             self._task.add_done_callback(self._traffic.orphans.discard)
         self._exchange = self._task = None
@@ -103,7 +104,7 @@ class Connection(asyncio.Protocol):
             self._exchange.break_off(
                 RequestError("the client closed its side before its request was complete")
             )
-        return not self._leaving and (self._running is not None or bool(self._waiting))
+        return not self._leaving and (self.running is not None or bool(self._waiting))
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -127,13 +128,13 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client is slow to take its answers."""
-        self._full = True
+        self.full = True
 
     def resume_writing(self) -> None:
         """It has taken most of them."""
-        self._full = False
+        self.full = False
         self._make_writable()
-        if self._running is None:
+        if self.running is None:
             self._go_on()
 
     def _make_writable(self) -> None:
@@ -169,13 +170,13 @@ class Connection(asyncio.Protocol):
     # Requests to answers
 
     def _begin(self, exchange: Exchange, app: App) -> None:
-        if self._running is None and not self._full:
+        if self.running is None and not self.full:
             self._start(exchange, app)
         else:
             self._waiting.append((exchange, app))
 
     def _start(self, exchange: Exchange, app: App) -> None:
-        self._running = exchange
+        self.running = exchange
         self._task = self._loop.create_task(self._serve(exchange, app))
 
     async def _serve(self, exchange: Exchange, app: App) -> None:
@@ -231,7 +232,7 @@ class Connection(asyncio.Protocol):
 
     async def writable(self) -> None:
         """Return once the client has taken most of what was written."""
-        if self._full:
+        if self.full:
             self._room = self._loop.create_future()
             await self._room
 
@@ -248,7 +249,7 @@ class Connection(asyncio.Protocol):
 
     def answered(self, exchange: Exchange) -> None:
         """The answer is written: the next one, or the end."""
-        self._running = None
+        self.running = None
         self._moves += 1
         if exchange.keep_alive:
             self._go_on()
@@ -256,11 +257,11 @@ class Connection(asyncio.Protocol):
             self._hang_up()
 
     def _go_on(self) -> None:
-        if self._waiting and not self._full:
+        if self._waiting and not self.full:
             self._start(*self._waiting.popleft())
         if self._held:
             self._read()
-        if self._deaf and self._running is None and not self._waiting:
+        if self._deaf and self.running is None and not self._waiting:
             self._hang_up()
         else:
             self.read_on()
@@ -284,7 +285,7 @@ class Connection(asyncio.Protocol):
 
     def leave(self) -> None:
         """Close, unless an answer is under way. A request that is not complete gets none."""
-        running = self._running
+        running = self.running
         asked = running is not None and (running.whole or running.started)
         if not asked and not self._waiting:
             self._transport.close()
@@ -318,6 +319,7 @@ class Connection(asyncio.Protocol):
         elif progress.stage is Stage.REQUEST:
             self._transport.close()
         else:
+            self.dropped = True
             self._transport.abort()
 
     def _progress(self) -> Progress:
@@ -330,7 +332,7 @@ class Connection(asyncio.Protocol):
             stage, number = Stage.LEAVING, 0
         elif reader.open and not (self._paused or self._deaf):
             stage, number = Stage.HEAD if reader.in_head else Stage.BODY, reader.messages
-        elif self._running is None:
+        elif self.running is None:
             stage, number = Stage.REQUEST, self._moves
         else:
             stage, number = Stage.NOTHING, 0

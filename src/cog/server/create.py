@@ -26,6 +26,8 @@ from cog.prediction.request import (
 from cog.schema.validate import LARGE
 from cog.server.connection import connection_of
 from cog.server.envelope import Envelope
+from cog.server.replay import Replay, replay
+from cog.server.stream import Subscriber, subscribe
 from cog.server.wire import (
     Answer,
     Preference,
@@ -85,46 +87,64 @@ class Create:
             answer = error_answer(error, shown, close=error.status == 413)
         await answer.send(send)
 
-    async def _answer(self, scope: Scope, receive: Receive, wanted: str | None) -> Answer:
+    async def _answer(
+        self, scope: Scope, receive: Receive, wanted: str | None
+    ) -> Answer | Subscriber | Replay:
         body = await read_body(scope, receive, self._max_body)
         large = len(body) > LARGE
         envelope = await _aside(read_envelope, scope, body) if large else read_envelope(scope, body)
         prediction_id = _agreed_id(envelope, wanted)
-        known = self._known(prediction_id, idempotent=wanted is not None)
+        known = await self._known(scope, prediction_id, idempotent=wanted is not None)
         if known is not None:
             return known
         self._service.check_ready()
-        if accepts_event_stream(scope):
-            raise NotAcceptable(
-                "this model does not support streaming responses. Send the request without Accept: text/event-stream"
-            )
+        streams = accepts_event_stream(scope)
+        if streams:
+            self._check_streams()
         request = self._request(scope, envelope, prediction_id or new_id())
         if large:
             intake = await _aside(self._service.take, request.input)
             # Meanwhile another request may have had the same id, and the model may have gone.
-            known = self._known(prediction_id, idempotent=wanted is not None)
+            known = await self._known(scope, prediction_id, idempotent=wanted is not None)
             if known is not None:
                 return known
             self._service.check_ready()
         else:
             intake = self._service.take(request.input)
         prediction = self._service.submit(request, intake)
+        if streams:
+            return subscribe(self._service, prediction, scope, creates=True)
         preference = read_preference(scope)
         if preference.respond_async:
             return await _respond_async(prediction, preference)
         return await self._wait(scope, prediction)
 
-    def _known(self, prediction_id: str | None, *, idempotent: bool) -> Answer | None:
-        """The answer for an id that is in flight, or (PUT only) that has succeeded and is still kept."""
+    def _check_streams(self) -> None:
+        signature = self._service.backend.signature
+        if signature is None or not signature.streaming:
+            raise NotAcceptable(
+                "this model does not support streaming responses: its run() yields nothing, or is not decorated with "
+                "@cog.streaming. Send the request without Accept: text/event-stream"
+            )
+
+    async def _known(
+        self, scope: Scope, prediction_id: str | None, *, idempotent: bool
+    ) -> Answer | Subscriber | Replay | None:
+        """The answer for an id that is in flight, or (PUT only) that has succeeded and is still kept. Its events are
+        there for every model, as with GET."""
         if prediction_id is None:
             return None
         running = self._service.find(prediction_id)
         if running is not None:
+            if accepts_event_stream(scope):
+                return subscribe(self._service, running, scope)
             return Answer(202, running.render())
         kept = self._store.get(prediction_id, time.time()) if idempotent else None
-        if kept is not None and kept.status is Status.SUCCEEDED:
-            return Answer(200, kept.body)
-        return None
+        if kept is None or kept.status is not Status.SUCCEEDED:
+            return None
+        if accepts_event_stream(scope):
+            return await replay(kept, scope, yields=self._service.yields)
+        return Answer(200, kept.body)
 
     def _request(self, scope: Scope, envelope: Envelope, prediction_id: str) -> PredictionRequest:
         webhook = None

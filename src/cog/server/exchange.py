@@ -31,6 +31,10 @@ class Line(Protocol):
     def last(self) -> bool:
         """True when no other request will be answered here."""
 
+    @property
+    def full(self) -> bool:
+        """True while the client does not take what was written."""
+
     def write(self, data: bytes) -> None:
         """Send to the client."""
 
@@ -160,6 +164,16 @@ class Exchange:
             self._wake()
             self._line.answered(self)
 
+    def push(self, part: bytes) -> None:
+        """Send a part of an answer that has been started, without waiting for the client; see `stuck`."""
+        if not (self.gone or self.answered):
+            self._write(part, more=True)
+
+    @property
+    def stuck(self) -> bool:
+        """True when the client takes nothing more for now, or is gone."""
+        return self.gone or self._line.full
+
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.started = True
         lines = [_STATUS[status], self._line.date]
@@ -206,7 +220,7 @@ class Exchange:
         if self.scope["method"] == "HEAD":
             body = b""
         if self._chunked:
-            body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            body = self._chunk(body)
             if not more:
                 body += b"0\r\n\r\n"
         elif self._left >= 0:
@@ -220,3 +234,14 @@ class Exchange:
             self._flush_head()
         if body:
             self._line.write(body)
+
+    def _chunk(self, body: bytes) -> bytes:
+        """A part as it stands in an answer whose length nobody knows; of a large one, which is not copied for that, only
+        what is left to write."""
+        if not body:
+            return b""
+        if len(body) <= _ONE_PIECE:
+            return b"%x\r\n%b\r\n" % (len(body), body)
+        self._line.write(b"%x\r\n" % len(body))
+        self._line.write(body)
+        return b"\r\n"

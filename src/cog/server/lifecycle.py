@@ -17,6 +17,7 @@ from cog.errors import SettingError
 log = logging.getLogger("cog.server")
 
 _ENDINGS: Final = (signal.SIGTERM, signal.SIGINT)
+_ECHOED: Final = {"echoed": True}  # see `telemetry.logs.Console`
 
 
 def owned_by(descriptor: int) -> int:
@@ -51,11 +52,14 @@ class Lifecycle:
         self._told = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ending = asyncio.Event()
+        self._held = False
+        self._beginning = asyncio.Event()
 
     def watch_signals(self) -> None:
         """Take the signals of this process. Those that come before `arm()` count when it is called."""
         for number in _ENDINGS:
             signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDINGS)  # who started us may hold them back until now
 
     def arm(self, *, ignore_sigterm: bool, at_once: Callable[[int], object]) -> None:
         """From now on signals count. `at_once` gets the exit code when a second one comes, and does not return."""
@@ -78,20 +82,31 @@ class Lifecycle:
             )
             return
         if self._signaled:
-            log.warning("%s again: the server ends at once", number.name)
+            log.warning("%s again: the server ends at once", number.name, extra=_ECHOED)
             self._at_once(128 + number)
         self._signaled = True
-        log.info("%s: the server finishes what is running, then ends", number.name)
+        log.info("%s: the server finishes what is running, then ends", number.name, extra=_ECHOED)
         self.shut_down()
 
-    def end_with(self, owner: int) -> None:
-        """End at once when the pipe `owner` is closed at its other end, also while the loop is held up."""
+    def end_with(self, owner: int, at_once: Callable[[int], object], *, hold: bool = False) -> None:
+        """End at once when the pipe `owner` is closed at its other end, also while the loop is held up. With `hold`,
+        begin only when something was written there. `at_once` is how, until `arm()` says otherwise.
+        """
+        self._held = hold
+        self._at_once = at_once
         threading.Thread(target=self._outlive, args=(owner,), name="owner", daemon=True).start()
 
     def _outlive(self, owner: int) -> None:
         while os.read(owner, 1024):
-            pass
+            self._held = False
+            self._tell(self._beginning)
         self._at_once(128 + signal.SIGHUP)
+
+    async def released(self) -> None:
+        """Return when the server may begin, or is told to end."""
+        self._loop = asyncio.get_running_loop()
+        if self._held and not self._told:
+            await self._beginning.wait()
 
     @property
     def told(self) -> bool:
@@ -102,8 +117,12 @@ class Lifecycle:
         """Begin the end."""
         if not self._told:
             self._told = True
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._ending.set)  # a signal comes in the middle of anything
+            self._tell(self._beginning)
+            self._tell(self._ending)
+
+    def _tell(self, event: asyncio.Event) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(event.set)  # a signal comes in the middle of anything
 
     async def ended(self) -> None:
         """Return when the end has begun."""

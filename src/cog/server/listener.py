@@ -7,7 +7,6 @@ import math
 import resource
 import socket
 import time
-from contextlib import suppress
 from email.utils import formatdate
 from typing import Final
 
@@ -23,8 +22,7 @@ _AT_ONCE: Final = 16
 _KEEP_ALIVE: Final = 75
 
 _SWEEP: Final = 1.0  # seconds between two looks at all connections
-# Open files: more than that nobody serves from one process; and what is left for anything but connections.
-_MOST_FILES: Final = 1 << 20
+# Open files that are left for anything but connections.
 _OTHER_FILES: Final = 512
 
 
@@ -167,16 +165,6 @@ class Listener:
         await self._traffic.end(timeout)
         for timer in self._timers.values():
             timer.cancel()
-
-
-def allow_open_files() -> int:
-    """Let this process open as many files as the system allows it; gives how many it was allowed before."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        with suppress(OSError, ValueError):  # macOS allows less than it says; then it stays as it is
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return soft
 
 
 def _most() -> int | float:

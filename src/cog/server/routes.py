@@ -20,7 +20,9 @@ from cog.backend.protocol import SetupReport
 from cog.errors import CogError, MethodNotAllowed, NotFound, NotReady
 from cog.prediction.record import Prediction, timestamp
 from cog.schema.openapi import document
-from cog.server.wire import error_answer, to_json
+from cog.server.replay import Replay, head_only, replay
+from cog.server.stream import Subscriber, subscribe
+from cog.server.wire import accepts_event_stream, error_answer, to_json
 from cog.service.health import HealthCheck
 from cog.service.service import Service
 from cog.signature.facts import Signature
@@ -97,17 +99,24 @@ class Routes:
             self._document = (signature, to_json(document(signature)))
         return Response(self._document[1], media_type="application/json")
 
-    async def get(self, request: Request) -> Response:
-        """GET /predictions/{id}: the prediction as it stands."""
+    async def get(self, request: Request) -> Response | Subscriber | Replay:
+        """GET /predictions/{id}: the prediction as it stands, or what happens to it as events."""
         prediction_id = request.path_params["prediction_id"]
+        streams = accepts_event_stream(request.scope)
         running = self._service.find(prediction_id)
         if running is not None:
+            if streams and request.method == "HEAD":
+                return head_only()
+            if streams:
+                return subscribe(self._service, running, request.scope)
             return Response(running.render(), media_type="application/json")
         kept = self._store.get(prediction_id, time.time())
         if kept is None:
             raise NotFound(
                 "no prediction with this id is running or kept. Ended ones are kept for --keep seconds"
             )
+        if streams:
+            return await replay(kept, request.scope, yields=self._service.yields)
         return Response(kept.body, media_type="application/json")
 
     async def list(self, request: Request) -> Response:

@@ -15,12 +15,14 @@ log = logging.getLogger("cog.server")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The model's reference, the folder it lies in, and what cog.yaml says of how to run it."""
+    """The model's reference, the folder it lies in, and what cog.yaml says of how to run it. `settings` are the files
+    that say so, and what is installed."""
 
     reference: str
     folder: Path
     gpu: bool = False
     max_concurrency: int | None = None
+    settings: tuple[Path, ...] = ()
 
 
 def locate(settings: Settings, folder: Path) -> Source:
@@ -46,6 +48,8 @@ def locate(settings: Settings, folder: Path) -> Source:
             f"there is no model to serve: {where}, and {variable} is not set. Write `{key}` into cog.yaml, or set {variable}."
         )
     home = folder if path is None else path.parent
-    if config is None:
+    if config is None or path is None:
         return Source(reference, home)
-    return Source(reference, home, config.build.gpu, config.concurrency.max)
+    files = (path.name, config.build.python_requirements)
+    said_in = tuple(home / file for file in files if file is not None)
+    return Source(reference, home, config.build.gpu, config.concurrency.max, said_in)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -136,11 +137,34 @@ def _is_number(text: str) -> bool:
 
 
 def accepts_event_stream(scope: Scope) -> bool:
-    """True when the client asks for server-sent events."""
+    """True when the client asks for server-sent events: it names them, and likes nothing else that there is better.
+
+    `*/*` and `text/*` ask for nothing; of two that are liked the same it is the events, as in the reference.
+    """
     accept = header(scope, b"accept")
-    return accept is not None and any(
-        part.partition(";")[0].strip() == "text/event-stream" for part in accept.split(",")
-    )
+    if accept is None or "event-stream" not in accept.lower():
+        return False
+    liked = dict(map(_liking, accept.lower().split(",")))
+    events = liked.get("text/event-stream", 0.0)
+    json = next((liked[kind] for kind in _JSON_RANGES if kind in liked), 0.0)
+    return 0.0 < events >= json
+
+
+# What JSON is among, the closest first (RFC 9110, section 12.5.1).
+_JSON_RANGES: Final = ("application/json", "application/*", "*/*")
+
+
+def _liking(part: str) -> tuple[str, float]:
+    """A media range of an Accept header, and how much it is liked, from 0 to 1. What is no number counts as 1."""
+    kind, *parameters = (piece.strip() for piece in part.split(";"))
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q" and _QUALITY.fullmatch(value.strip()):
+            return kind, float(value)
+    return kind, 1.0
+
+
+_QUALITY: Final = re.compile(r"[01](?:\.[0-9]{0,3})?", re.ASCII)
 
 
 def error_answer(error: CogError, prediction_id: str | None = None, *, close: bool = False) -> Answer:

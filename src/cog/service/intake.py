@@ -46,11 +46,13 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A checked input. `public` is the JSON text that clients may see; `payload()` is for the model."""
+    """A checked input. `public` is the JSON text that clients may see; `payload()` is for the model, which had
+    `signature` when it was checked."""
 
     public: bytes
     files: tuple[InputFile, ...]
     _content: bytes | dict[str, object]
+    signature: Signature | None = None
 
     def payload(self) -> bytes:
         """The JSON text for the model; its files must have their paths by now."""
@@ -68,6 +70,7 @@ class Door:
 
     def __init__(self, signature: Signature, *, local_files: bool = False, max_files: int = 1000) -> None:
         """With `local_files` a file may be any path instead of a URL; `max_files` is for one input."""
+        self.signature = signature
         self._max_files = max_files
         self._validator = Validator(signature, local_files=local_files)
         self._local_files = local_files
@@ -92,7 +95,7 @@ class Door:
         except InvalidRequest as error:
             raise InvalidRequest([*error.problems, *self._further(raw, error.problems)]) from None
         if plain and not self._leafy and (len(raw) <= SHOWN or _DATA_URL.search(raw) is None):
-            return Intake(raw, (), raw)
+            return Intake(raw, (), raw, self.signature)
         texts, strangers = self._validator.texts(raw)
         if strangers:
             self._tell_of(strangers)
@@ -104,7 +107,7 @@ class Door:
         if problems:
             raise InvalidRequest(problems)
         shown = {name: _shortened_text(text) for name, text in texts.items()}
-        return Intake(_spliced(shown | public), tuple(files), texts | content)
+        return Intake(_spliced(shown | public), tuple(files), texts | content, self.signature)
 
     def _tell_of(self, strangers: list[str]) -> None:
         """Say in the log, once, that these names were dropped: somebody may have mistyped one."""

@@ -21,6 +21,7 @@ from cog.prediction.events import Done, Event, Output, OutputFile, Started, Stat
 from cog.prediction.record import Prediction
 from cog.prediction.request import PredictionRequest
 from cog.service.intake import TAKEN, InputFile, Intake
+from cog.signature.facts import Signature
 
 log = logging.getLogger("cog.service")
 
@@ -179,7 +180,7 @@ class Journey:
             self.prediction.timings = self.prediction.timings._replace(queue_time=waited)
         order = self._order
         if order is None:
-            order = Order(self._intake.payload(), self._folder, self._context)
+            order = Order(self._intake.payload(), self._folder, self._context, self._intake.signature)
         try:
             self._run = run(order, self.take)
         except NotReady:
@@ -187,6 +188,13 @@ class Journey:
         self._intake = TAKEN  # which may be large, and the order as well
         self._order = order if len(order.payload) <= _GIVEN_AGAIN else None
         return True
+
+    @property
+    def waits_for(self) -> Signature | None:
+        """The model, by its signature, that is to run it; None when it runs, or does not need one any more."""
+        if self._run is not None or not self.holds_place:
+            return None
+        return self._intake.signature if self._order is None else self._order.model
 
     def cancel(self) -> None:
         """End it soon, wherever it is. Asked again it does nothing."""

@@ -13,10 +13,12 @@ from typing import Final, Protocol
 from cog.backend.protocol import Backend, Standing, State
 from cog.errors import AtCapacity, NotReady
 from cog.prediction.events import Source
+from cog.prediction.history import CAPACITY
 from cog.prediction.record import Listener, Prediction
 from cog.prediction.request import PredictionRequest
 from cog.service.intake import Door, Intake
 from cog.service.journey import Courier, Journey
+from cog.signature.facts import Signature
 
 log = logging.getLogger("cog.service")
 
@@ -46,15 +48,17 @@ class Service:
         *,
         local_files: bool = False,
         max_files: int = 1000,
+        stream_history: int = CAPACITY,
     ) -> None:
         """`audience` gives the listeners of a new prediction; `show` takes what is printed outside of any; `max_files`
-        is for one input."""
+        is for one input, `stream_history` the events that who comes later is told."""
         self.backend = backend
         self._courier = courier
         self._audience = audience
         self._show = show
         self._local_files = local_files
         self._max_files = max_files
+        self._stream_history = stream_history
         self._active: dict[str, Journey] = {}
         self._waiting: deque[Journey] = deque()
         self._taken = 0
@@ -100,17 +104,18 @@ class Service:
         Raises:
             InvalidRequest: with everything that is wrong.
         """
-        if self._door is None:
-            signature = self.backend.signature
-            assert signature is not None
-            self._door = Door(signature, local_files=self._local_files, max_files=self._max_files)
-        return self._door.take(raw)
+        door, signature = self._door, self.backend.signature
+        assert signature is not None
+        if door is None or door.signature is not signature:  # the first one, or the model is another by now
+            door = self._door = Door(signature, local_files=self._local_files, max_files=self._max_files)
+        return door.take(raw)
 
     def submit(self, request: PredictionRequest, intake: Intake) -> Prediction:
         """Accept a prediction: from here on it gets its run, or is cancelled, and ends.
 
         Raises:
             AtCapacity: every place is taken.
+            InvalidRequest: the model was replaced since the input was checked, and takes others now.
         """
         if self._taken >= self.backend.slots:
             raise AtCapacity(
@@ -120,7 +125,15 @@ class Service:
             )
         signature = self.backend.signature
         assert signature is not None
-        prediction = Prediction(request.id, intake.public, created_at=time.time(), streams=signature.yields)
+        if intake.signature is not signature and intake.signature is not None:
+            intake = self.take(request.input)
+        prediction = Prediction(
+            request.id,
+            intake.public,
+            created_at=time.time(),
+            streams=signature.yields,
+            capacity=self._stream_history,
+        )
         prediction.listeners.extend(self._audience(request))
         folder = self._courier.folders.folder(next(self._numbers))
         journey = Journey(prediction, request, intake, self._courier, self, folder)
@@ -143,6 +156,11 @@ class Service:
         """True when a request would be refused for want of a place."""
         return self._taken >= self.backend.slots
 
+    @property
+    def yields(self) -> bool:
+        """True when the output of the model is the list of the chunks that it yields."""
+        return self.backend.signature is not None and self.backend.signature.yields
+
     # Places (`Places`)
 
     def ask_slot(self, journey: Journey, *, again: bool = False) -> None:
@@ -163,6 +181,8 @@ class Service:
     def give_back(self, journey: Journey) -> None:
         """A place is free."""
         self._taken -= 1
+        for watcher in self._watchers:
+            watcher()
 
     def ended(self, journey: Journey) -> None:
         """Forget it."""
@@ -196,8 +216,12 @@ class Service:
         self._show(text, source, worker, setup)
 
     def watch(self, call: Callable[[], None]) -> None:
-        """Call `call` whenever the standing or the slots may have changed. It must return at once."""
+        """Call `call` whenever the standing, the slots or the places may have changed. It must return at once."""
         self._watchers.append(call)
+
+    def awaits(self, signature: Signature) -> bool:
+        """True while a prediction whose input was checked against `signature` has no slot yet."""
+        return any(journey.waits_for is signature for journey in self._active.values())
 
     # The end
 

@@ -37,7 +37,7 @@ class Option:
 OPTIONS: Final[tuple[Option, ...]] = (
     Option("host", "--host", None, values.text, "0.0.0.0",
            "Address to listen on: IPv4, IPv6 (`::` takes both) or a name.", "HOST"),
-    Option("port", None, "PORT", values.whole(0, 65535), "5000",
+    Option("port", "--port", "PORT", values.whole(0, 65535), "5000",
            "Port to listen on; 0 takes any free one.", "PORT"),
     Option("listen_fd", "--fd", None, values.whole(0, _TOP), None,
            "Accept connections on this socket, an open descriptor that listens already, in the place of --host and "
@@ -45,10 +45,17 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("owner_fd", "--owner-fd", None, values.whole(0, _TOP), None,
            "End at once when the other end of this pipe, an open descriptor, is closed: when the program that "
            "started the server is gone.", "N"),
+    Option("hold", "--hold", None, values.switch, "false",
+           "Do everything but load the model until something was written into the pipe of --owner-fd.", "BOOL",
+           bare="true"),
     Option("threads", "--threads", None, values.whole(1, _TOP), None,
            "Predictions of a plain `def run` served in parallel, each by a process with its own copy of the "
-           "model; as many as fit in memory. Without it: the number of CPUs, 1 when `build.gpu` is true.",
+           "model; as many as fit in memory. Without it: the number of CPUs, 1 when `build.gpu` is true or with --reload.",
            "N"),
+    Option("reload", "--reload", None, values.switch, "false",
+           "Load the model anew when a Python file below its folder changes. What is running ends on the model as it was, "
+           "which also goes on serving when the changed one cannot be set up. Both are in memory for a while.",
+           "BOOL", bare="true"),
     Option("upload_url", "--upload-url", None, values.url, None,
            "Where output files are PUT; the response then holds their URLs. Without it: data URLs.", "URL"),
     Option("config_file", "--config", None, values.text, None,
@@ -90,14 +97,19 @@ OPTIONS: Final[tuple[Option, ...]] = (
            "How long the model's `setup()` may take. Without it: for ever. An unusable value is ignored.",
            "SECONDS", lenient=True),
     Option("log_level", None, "COG_LOG_LEVEL",
-           values.one_of("debug", "info", "warning", "error", warn="warning"), "info",
-           "Least important messages to log: debug, info, warning or error. What the model prints always "
-           "appears.", "LEVEL", lenient=True),
+           values.one_of("debug", "info", "warning", "error", "off", warn="warning"), "info",
+           "Least important messages to log: debug, info, warning, error, or off for none. What the model prints "
+           "always appears.", "LEVEL", lenient=True),
     Option("log_format", None, "LOG_FORMAT", values.one_of("json", "console", "auto"), "auto",
            "How to log: `json`, `console` (text for people), or `auto`: console on a terminal, else json.",
            "FORMAT", lenient=True, fallback="json"),
+    Option("log_predictions", "--log-predictions", "COG_LOG_PREDICTIONS", values.switch, "false",
+           "Log a line when a prediction has ended: how, after how long, and why it failed.", "BOOL", bare="true"),
     Option("throttle_interval", None, "COG_THROTTLE_RESPONSE_INTERVAL", values.seconds, "0.5",
            "Least time between two `output` or `logs` webhooks of one prediction.", "SECONDS", lenient=True),
+    Option("stream_history", None, "COG_STREAM_HISTORY_CAPACITY", values.whole(0, _TOP), "1024",
+           "Events of a running prediction that are told anew to a client who comes later (server-sent events); 0 for none.",
+           "N", lenient=True),
     Option("webhook_auth_token", None, "WEBHOOK_AUTH_TOKEN", values.text, None,
            "Sent with each webhook as `Authorization: Bearer TOKEN`.", "TOKEN", secret=True),
     Option("webhook_signing_secrets", None, "WEBHOOK_SIGNING_SECRET", values.signing_secrets, None,
@@ -124,7 +136,9 @@ class Settings:
     port: int
     listen_fd: int | None
     owner_fd: int | None
+    hold: bool
     threads: int | None
+    reload: bool
     upload_url: str | None
     config_file: str | None
     await_explicit_shutdown: bool
@@ -145,7 +159,9 @@ class Settings:
     setup_timeout: float | None
     log_level: str
     log_format: str
+    log_predictions: bool
     throttle_interval: float
+    stream_history: int
     webhook_auth_token: str | None = field(repr=False)
     webhook_signing_secrets: tuple[bytes, ...] | None = field(repr=False)
     url_policy: str

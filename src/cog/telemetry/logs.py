@@ -34,6 +34,7 @@ _LEVELS: Final = {
     "info": logging.INFO,
     "warning": logging.WARNING,
     "error": logging.ERROR,
+    "off": logging.CRITICAL + 1,
 }
 _COLOURS: Final = {"DEBUG": "\x1b[2m", "INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m"}
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -46,16 +47,16 @@ _text: Final = json.JSONEncoder(ensure_ascii=False).encode
 def configure(level: str, format: str, stream: TextIO | None) -> None:
     """Send the log of this process to `stream`, and what models print too. May be called again.
 
-    `level` is debug, info, warning or error and holds for our own messages; libraries speak from warning on.
+    `level` is debug, info, warning, error or off and holds for our own messages; libraries speak from warning on.
     `format` is `json`, `console`, or `auto`: console on a terminal, else json. None as stream: there is no
     stderr, and nothing is written.
     """
     global _output
     terminal = _is_terminal(stream)
     sink = Sink(stream)
-    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    plain = os.environ.get("NO_COLOR") or os.environ.get("COG_NO_COLOR") or os.environ.get("TERM") == "dumb"
     console = format == "console" or (format == "auto" and terminal)
-    _output = Console(sink, colour=colour) if console else Lines(sink)
+    _output = Console(sink, terminal=terminal, colour=terminal and not plain) if console else Lines(sink)
     root = logging.getLogger()
     for old in [handler for handler in root.handlers if isinstance(handler, _Handler)]:
         root.removeHandler(old)
@@ -181,25 +182,31 @@ class Lines:
 class Console:
     """Text for people; what the model prints stands there as it was printed."""
 
-    def __init__(self, sink: Sink, *, colour: bool) -> None:
+    def __init__(self, sink: Sink, *, terminal: bool, colour: bool) -> None:
         self._sink = sink
+        self._terminal = terminal
         self._colour = colour
         self._lock = threading.RLock()
         # Whose text stands on a line that has not ended yet: nobody else may write on.
         self._open: tuple[object, ...] | None = None
 
     def record(self, record: logging.LogRecord) -> None:
-        """Write time, level, message, key=value; a traceback below."""
+        """Write time, level, message, key=value for what the message has not told already; a traceback below."""
         at = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         level = record.levelname
-        pairs = "".join(f" {key}={_value(value)}" for key, value in _fields(record).items())
+        told = record.__dict__.get("told", ())
+        pairs = "".join(
+            f" {key}={_value(value)}" for key, value in _fields(record).items() if key not in told
+        )
         if self._colour:
             level = f"{_COLOURS.get(level, '')}{level:<7}\x1b[0m"
             at, pairs = f"\x1b[2m{at}\x1b[0m", f"\x1b[2m{pairs}\x1b[0m" if pairs else ""
         message = _printable(_message(record)).replace("\n", "\n    ")
         exception = _exception(record)
         below = "" if exception is None else _printable(exception).rstrip("\n") + "\n"
-        self._write(f"{at} {level:<7} {message}{pairs}\n{below}", None)
+        # A terminal shows Ctrl-C as ^C, wherever the cursor stands: what answers it is written over that.
+        begin = "\r" if self._terminal and record.__dict__.get("echoed") else ""
+        self._write(f"{begin}{at} {level:<7} {message}{pairs}\n{below}", None)
 
     def model(
         self, text: str, *, source: str, prediction_id: str | None, worker: int | None, setup: bool

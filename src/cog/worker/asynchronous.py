@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextvars import Context
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from cog.sdk import scope
 from cog.signature.scalars import take_opened
@@ -20,6 +20,9 @@ from cog.worker.messages import Start
 from cog.worker.model import Model
 from cog.worker.outputs import OutputEncoder
 from cog.worker.runs import Ending, Runs
+
+# Seconds for which a model that yields without awaiting has the loop to itself: a turn of it costs more than a chunk.
+_BREATH: Final = 0.001
 
 
 class AsyncEngine:
@@ -101,6 +104,7 @@ class AsyncEngine:
 
     async def _stream(self, call: Call, encoder: OutputEncoder, chunks: AsyncIterator[object]) -> None:
         step: Callable[[], Awaitable[object]] = chunks.__anext__
+        breathed = -_BREATH
         try:
             while True:
                 try:
@@ -108,7 +112,12 @@ class AsyncEngine:
                 except StopAsyncIteration:
                     return
                 self._runs.put_out(call, encoder, chunk)
-                step = await _breathe(chunks)
+                if perf_counter() - breathed < _BREATH:
+                    self._runs.channel.flush()
+                    step = chunks.__anext__
+                else:
+                    step = await _breathe(chunks)
+                    breathed = perf_counter()
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()

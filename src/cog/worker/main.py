@@ -17,7 +17,7 @@ from typing import Final
 
 from cog.errors import ProtocolError
 from cog.signature import wire
-from cog.worker import failures, handlers, threads
+from cog.worker import failures, handlers, sources, threads
 from cog.worker.asynchronous import AsyncEngine
 from cog.worker.capture import Capture, utf8
 from cog.worker.channel import Channel
@@ -40,6 +40,9 @@ def main() -> None:
     parser.add_argument("--data", type=int, required=True, help="descriptor of the data socket")
     parser.add_argument("--control", type=int, required=True, help="descriptor of the control socket")
     parser.add_argument("--open-files", type=int, help="descriptors that the model may have open (ulimit -n)")
+    parser.add_argument(
+        "--fresh", action="store_true", help="never trust a compiled form of the model's source"
+    )
     options = parser.parse_args()
     if options.open_files is not None:  # the server has more; models may use select(), which has its limit
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -56,6 +59,8 @@ def main() -> None:
     control.start()
     order = next(channel.receive(), None)
     if isinstance(order, Load):
+        if options.fresh:
+            sources.read_anew(Path(order.folder))
         _serve(order, channel, capture, control)
     capture.end(None)
 

@@ -1,0 +1,169 @@
+"""HTTP with one server, over the standard library alone: the command line must start quickly."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from cog.errors import ServerUnreachable, UsageError
+
+TIMEOUT: Final = 30.0  # seconds without a byte, where an answer is due at once
+_LONGEST_EXCERPT: Final = 200
+
+
+class Answer(NamedTuple):
+    """What a server answered."""
+
+    status: int
+    media_type: str
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON; None when it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:  # malformed JSON, or not UTF-8
+            return None
+
+    def error(self) -> str:
+        """What a refusal says of itself."""
+        document = self.json()
+        if isinstance(document, dict) and isinstance(document.get("error"), str):
+            return str(document["error"])
+        text = " ".join(self.body[: 4 * _LONGEST_EXCERPT].decode("utf-8", "replace").split())
+        return text[:_LONGEST_EXCERPT] or "it does not say why"
+
+
+class Connection:
+    """Talks to the server at one URL; a path in it goes before every path that is asked for."""
+
+    def __init__(self, url: str) -> None:
+        """`url` may lack its `http://`.
+
+        Raises:
+            UsageError: it is not the URL of a server.
+        """
+        whole = url if "://" in url else f"http://{url}"
+        try:
+            parts = urlsplit(whole)
+            self._port = parts.port
+        except ValueError as error:
+            raise UsageError(f"--url {url}: {error}. Write it as http://127.0.0.1:8393") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            raise UsageError(
+                f"--url {url}: write it as http://127.0.0.1:8393, with http or https and without user or password"
+            )
+        self.url = whole.rstrip("/")
+        self._secure = parts.scheme == "https"
+        self._host = parts.hostname
+        self._prefix = parts.path.rstrip("/")
+        self._kept: HTTPConnection | None = None
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = TIMEOUT,
+    ) -> Answer:
+        """One request and its whole answer, whatever the status. `timeout` is in seconds without a byte, None: for ever.
+
+        Raises:
+            ServerUnreachable: there is no answer, or it leads elsewhere.
+        """
+        reused = self._kept is not None
+        connection, self._kept = self._kept or self._open(timeout), None
+        try:
+            response = self._ask(connection, method, path, body, headers, timeout)
+            answer = Answer(response.status, _media_type(response), response.read())
+        except (OSError, HTTPException) as error:
+            connection.close()
+            if reused and not isinstance(error, TimeoutError):  # the server had closed it meanwhile
+                return self.call(method, path, body, headers, timeout)
+            raise self._unreachable(error) from error
+        except BaseException:  # Ctrl-C: the rest of the answer would be taken for the next one
+            connection.close()
+            raise
+        if response.will_close:
+            connection.close()
+        else:
+            self._kept = connection
+        return answer
+
+    def stream(self, path: str, headers: Mapping[str, str], timeout: float) -> HTTPResponse:
+        """The beginning of an answer that goes on; the caller closes it.
+
+        Raises:
+            ServerUnreachable: as `call()`.
+        """
+        connection = self._open(timeout)
+        try:
+            return self._ask(connection, "GET", path, None, {**headers, "Connection": "close"}, timeout)
+        except (OSError, HTTPException) as error:
+            connection.close()
+            raise self._unreachable(error) from error
+        except BaseException:
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        """Hang up. Another call connects again."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    def _open(self, timeout: float | None) -> HTTPConnection:
+        if self._secure:
+            return HTTPSConnection(self._host, self._port, timeout=timeout)
+        return HTTPConnection(self._host, self._port, timeout=timeout)
+
+    def _ask(
+        self,
+        connection: HTTPConnection,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+        timeout: float | None,
+    ) -> HTTPResponse:
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout)
+        sent = {"Accept": "application/json", **(headers or {})}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        try:
+            connection.request(method, self._prefix + path, body, sent)
+        except (BrokenPipeError, ConnectionResetError):
+            with contextlib.suppress(
+                OSError
+            ):  # a body that is refused before it was sent whole has an answer too
+                return connection.getresponse()
+            raise
+        response = connection.getresponse()
+        if 300 <= response.status < 400:
+            location = response.getheader("Location", "nowhere")
+            raise ServerUnreachable(
+                f"{self.url} answers {path} with a redirect ({response.status}) to {location}. If that is the server "
+                "you mean, give its address with --url."
+            )
+        return response
+
+    def _unreachable(self, error: Exception) -> ServerUnreachable:
+        if isinstance(error, TimeoutError):
+            cause = "it does not answer in time"
+        elif isinstance(error, OSError):
+            cause = error.strerror or str(error) or type(error).__name__
+        else:
+            cause = f"what it answers is not HTTP ({type(error).__name__}: {error})"
+        return ServerUnreachable(
+            f"No answer from {self.url}: {cause}. Is the server running, and is this its address?"
+        )
+
+
+def _media_type(response: HTTPResponse) -> str:
+    return response.getheader("Content-Type", "").partition(";")[0].strip().lower()
