@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cog.prediction.events import Done, Log, Metric, Output, Started, Status
-from cog.prediction.history import MOST, STARTED, History, Place
+from cog.prediction.history import MOST, STARTED, History, Place, Told
 from cog.prediction.record import Prediction
 
 
@@ -95,7 +95,7 @@ def test_pieces_are_small_but_never_empty() -> None:
 
 def test_a_prediction_notes_what_it_tells_and_nothing_else() -> None:
     prediction = Prediction("p", b"{}", created_at=0.0, streams=True, capacity=100)
-    events = [Log("a\n", "stderr"), Output(b"1"), Metric("m", 1, "increment")]
+    events: list[Told] = [Log("a\n", "stderr"), Output(b"1"), Metric("m", 1, "increment")]
     prediction.publish(Started(0.0))
     for event in events:
         prediction.publish(event)

@@ -130,21 +130,26 @@ def test_what_cannot_be_set_up_leaves_the_old_one_in_place(serve: Serve) -> None
     before = server.health()["setup"]
     for tries, (text, cause) in enumerate(BROKEN, start=1):
         write(server, text)
-        errors = until(lambda: failures(server), lambda found, tries=tries: len(found) == tries)
-        assert cause in errors[-1]
+        assert cause in failures(server, tries)[-1]
         assert output(server) == "1"
         health = server.health()
         assert (health["status"], health["setup"]) == ("READY", before)
     (server.folder / "run.py").unlink()
-    until(lambda: failures(server), lambda found: len(found) == len(BROKEN) + 1)
+    failures(server, len(BROKEN) + 1)
     until(server.workers, lambda pids: pids == [old])
     assert not any("SETUP_FAILED" in message for message in server.messages())
     (server.folder / "run.py").write_text(sync(3))
     becomes(server, 3)
 
 
-def failures(server: Server) -> list[str]:
-    return [message for message in server.messages() if "so the one before it is still served" in message]
+def failures(server: Server, count: int) -> list[str]:
+    """What was said of versions that could not be set up, once it is said of so many."""
+
+    def found() -> list[str]:
+        return [text for text in server.messages() if "so the one before it is still served" in text]
+
+    seen: list[str] = until(found, lambda texts: len(texts) == count)
+    return seen
 
 
 def test_inputs_are_those_of_the_new_model_at_once(serve: Serve) -> None:
@@ -314,6 +319,14 @@ def posts(server: Server, ended: threading.Event, seen: list[int]) -> None:
             seen.append(int(prediction["output"]))
 
 
+def see(version: int, lists: list[list[int]], running: list[Future[None]]) -> None:
+    """Wait until this version has answered every client, or one of them has failed."""
+    until(
+        lambda: all(seen[-1:] == [version] for seen in lists),
+        lambda there: there or any(client.done() for client in running),
+    )
+
+
 def edit_under_load(server: Server, text: str, clients: int, edits: int) -> None:
     ended = threading.Event()
     lists: list[list[int]] = [[] for _ in range(clients)]
@@ -323,10 +336,7 @@ def edit_under_load(server: Server, text: str, clients: int, edits: int) -> None
             for version in range(2, edits + 2):
                 write(server, text.replace("VERSION", str(version)))
                 if version % 4 == 1:  # the others may be overtaken
-                    until(
-                        lambda wanted=version: [seen[-1:] == [wanted] for seen in lists],
-                        lambda there: all(there) or any(client.done() for client in running),
-                    )
+                    see(version, lists, running)
         finally:
             ended.set()
         for client in running:

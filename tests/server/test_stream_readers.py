@@ -62,6 +62,21 @@ def test_who_only_looks_on_may_leave(server: Server) -> None:
     assert server.wait_for(prediction_id)["output"] == ["a", "b"]
 
 
+def test_who_has_left_takes_no_place(server: Server) -> None:
+    """Also one who had read everything, whose leaving looks like the end of what they send."""
+    name, folder = fresh(), Path(f"/proc/{server.process.pid}/fd")
+    prediction_id = server.start_async(body(GATED, name=name))
+    server.wait_file(name)
+    before = len(list(folder.iterdir()))
+    with raw(server) as client:
+        client.send(get(f"/predictions/{prediction_id}", "Accept: text/event-stream"))
+        while b"event: output" not in client.left:
+            assert client.more()
+    until(lambda: len(list(folder.iterdir())), lambda number: number <= before, 5)
+    let_go(server, name)
+    assert server.wait_for(prediction_id)["output"] == ["a", "b"]
+
+
 def test_a_waiting_client_is_not_a_reader(server: Server) -> None:
     """A synchronous prediction that somebody looks on at is still its creator's."""
     name = fresh()

@@ -55,7 +55,8 @@ class Connection(asyncio.Protocol):
         self._written = 0
 
     def when_lost(self, call: Callable[[], object] | None) -> None:
-        """Call `call` when the client goes away; None for nothing. If it has gone already, that is at once."""
+        """Call `call` when the client goes away; None for nothing. If it has gone already, that is at once. It is called once
+        more for a client who has closed only their side before."""
         self._lost = call
         if self._gone:
             self._tell_lost()
@@ -63,8 +64,7 @@ class Connection(asyncio.Protocol):
     def _tell_lost(self) -> None:
         self._gone = True
         if self._lost is not None:
-            lost, self._lost = self._lost, None
-            lost()
+            self._lost()
 
     # asyncio's protocol
 

@@ -166,7 +166,7 @@ class Exchange:
 
     def push(self, part: bytes) -> None:
         """Send a part of an answer that has been started, without waiting for the client; see `stuck`."""
-        if not (self.gone or self.answered):
+        if self.started and not (self.gone or self.answered):
             self._write(part, more=True)
 
     @property

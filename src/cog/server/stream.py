@@ -254,4 +254,6 @@ class Subscriber:
         if self._connection.dropped:
             self._broadcast.untie()
         self._broadcast.miss(self)
+        # A client who has closed their side may still read, or be gone: the answer to what they are sent tells.
+        self._exchange.push(events.KEEP_ALIVE)
         self.wake()
