@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path as LocalPath
 
-from cog import BaseRunner, ConcatenateIterator, Input
+from cog import BaseRunner, ConcatenateIterator, Input, streaming
 
 ORDER = 2  # words that the next one is guessed from; with more, so small a text would only be repeated
 TOKEN = re.compile(r"[A-Za-z'-]+|[.,;:?!]")
@@ -25,6 +25,7 @@ class Runner(BaseRunner):
         self.openings = [words[0], *(b for a, b in pairwise(words) if a in SENTENCE_END)]
         print(f"learned {len(self.followers)} contexts from {len(words)} words")
 
+    @streaming
     def run(
         self,
         prompt: str = Input(

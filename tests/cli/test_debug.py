@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.projects import Shell, make_project, make_wheel, variables
+from support.typed import called
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +53,9 @@ def test_says_when_the_environment_is_ready(shell: Shell, project: Path) -> None
 
 
 def test_as_text(shell: Shell, project: Path) -> None:
-    done = shell.cog(project, "debug")
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    done = called("debug", folder=project, env=shell.environ)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
     assert "run: run.py:Runner" in lines
     assert "train: -" in lines
     assert "  ready: no" in lines
@@ -63,11 +64,11 @@ def test_as_text(shell: Shell, project: Path) -> None:
 
 def test_a_python_that_there_is_not(shell: Shell, tmp_path: Path) -> None:
     folder = make_project(tmp_path, 'build:\n  python_version: "3.99"\n')
-    found = json.loads(shell.cog(folder, "debug", "--json").stdout)
+    found = json.loads(called("debug", "--json", folder=folder, env=shell.environ).out)
     assert found["python"] == {"version": "3.99", "interpreter": None}
 
 
 def test_without_a_model(shell: Shell, tmp_path: Path) -> None:
-    done = shell.cog(tmp_path, "debug")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "There is no cog.yaml" in done.stderr
+    done = called("debug", folder=tmp_path, env=shell.environ)
+    assert (done.code, done.out) == (1, "")
+    assert "There is no cog.yaml" in done.err

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.serving import write_model
-from support.typed import Typed, typed
+from support.serving import until, write_model
+from support.typed import Typed, called, typed
 
 CONFIG = f"build:\n  python_version: '{sys.version_info[0]}.{sys.version_info[1]}'\nrun: run.py:Runner\n"
 MODEL = """
@@ -35,7 +35,7 @@ def line(done: Typed, check: str) -> str:
 
 
 def deep(folder: Path, *words: str) -> Typed:
-    return typed("doctor", "--deep", "--no-env", *words, folder=folder)
+    return called("doctor", "--deep", "--no-env", *words, folder=folder)
 
 
 def test_a_project_in_order(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_errors_exit_with_1_and_warnings_alone_with_0(tmp_path: Path) -> None:
 
 def test_fix_mends_all_that_it_can_and_says_what(tmp_path: Path) -> None:
     write_model(tmp_path, OLD, "# mine\npredict:  run.py:Predictor # old\n")
-    done = typed("doctor", "--fix", folder=tmp_path)
+    done = called("doctor", "--fix", folder=tmp_path)
     assert done.code == 0, done
     assert (tmp_path / "cog.yaml").read_text() == "# mine\nrun:  run.py:Predictor # old\n"
     after = (
@@ -80,7 +80,7 @@ def test_fix_mends_all_that_it_can_and_says_what(tmp_path: Path) -> None:
     assert "warning: run.py" not in done.err
     assert "--fix" not in done.err
 
-    again = typed("doctor", "--fix", folder=tmp_path)
+    again = called("doctor", "--fix", folder=tmp_path)
     assert again.code == 0
     assert "mended" not in again.err
     assert (tmp_path / "run.py").read_text() == after
@@ -89,7 +89,7 @@ def test_fix_mends_all_that_it_can_and_says_what(tmp_path: Path) -> None:
 
 def test_what_is_left_after_a_fix_counts(tmp_path: Path) -> None:
     write_model(tmp_path, OLD.replace("text: str", "text"), "predict: run.py:Predictor\n")
-    done = typed("doctor", "--fix", folder=tmp_path)
+    done = called("doctor", "--fix", folder=tmp_path)
     assert done.code == 1
     assert "mended cog.yaml" in done.err
     assert 'error: run.py:6: parameter "text" of Predictor.run has no type annotation' in done.err
@@ -101,7 +101,7 @@ def test_what_is_left_after_a_fix_counts(tmp_path: Path) -> None:
 )
 def test_nothing_that_is_broken_brings_it_down(config: str, tmp_path: Path) -> None:
     write_model(tmp_path, "def (\x00", config)
-    done = typed("doctor", "--fix", folder=tmp_path)
+    done = called("doctor", "--fix", folder=tmp_path)
     assert done.code == 1
     assert "cog itself failed" not in done.err
     assert "Environment" in done.err
@@ -111,12 +111,12 @@ def test_nothing_that_is_broken_brings_it_down(config: str, tmp_path: Path) -> N
 def test_another_file_than_cog_yaml(tmp_path: Path) -> None:
     write_model(tmp_path, MODEL, CONFIG)
     (tmp_path / "other.yaml").write_text("predict: run.py:Runner\n")
-    missing = typed("doctor", "--fix", "-f", "nowhere.yaml", folder=tmp_path)
+    missing = called("doctor", "--fix", "-f", "nowhere.yaml", folder=tmp_path)
     assert (missing.code, missing.err) == (
         1,
         f"error: There is no {tmp_path}/nowhere.yaml. Create it, or go to the folder of the model.\n",
     )
-    done = typed("doctor", "--fix", "-f", "other.yaml", folder=tmp_path)
+    done = called("doctor", "--fix", "-f", "other.yaml", folder=tmp_path)
     assert done.code == 0
     assert "mended other.yaml" in done.err
     assert (tmp_path / "cog.yaml").read_text() == CONFIG
@@ -128,7 +128,7 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "cog.yaml").symlink_to(
         "/proc/self/mem"
     )  # a file that cannot be read, in a folder that takes none
-    done = typed("doctor", "--fix", folder=tmp_path)
+    done = called("doctor", "--fix", folder=tmp_path)
     assert done.code == 1
     assert "Look at the permissions of the file." in done.err
 
@@ -136,7 +136,7 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_from_a_folder_below(tmp_path: Path) -> None:
     write_model(tmp_path, MODEL, CONFIG)
     (tmp_path / "deep" / "down").mkdir(parents=True)
-    assert typed("doctor", folder=tmp_path / "deep" / "down").code == 0
+    assert called("doctor", folder=tmp_path / "deep" / "down").code == 0
 
 
 def test_deep_imports_the_model_and_reads_its_signature(tmp_path: Path) -> None:
@@ -195,7 +195,14 @@ def test_deep_leaves_no_process_behind(tmp_path: Path) -> None:
     write_model(tmp_path, source, CONFIG)
     assert deep(tmp_path).code == 0
     stat = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
-    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+    def state() -> str:
+        try:
+            return stat.read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return ""
+
+    until(state, lambda found: found in ("", "Z"))  # it was killed, and dies in its own time
 
 
 def test_deep_makes_the_environment(tmp_path: Path) -> None:
@@ -214,7 +221,7 @@ def test_deep_makes_the_environment(tmp_path: Path) -> None:
 def test_deep_shows_why_the_environment_cannot_be_made(tmp_path: Path) -> None:
     write_model(tmp_path, MODEL, CONFIG.replace("build:", "build:\n  python_requirements: requirements.txt"))
     (tmp_path / "requirements.txt").write_text("./nowhere-1.0-py3-none-any.whl\n")
-    done = typed("doctor", "--deep", folder=tmp_path)
+    done = called("doctor", "--deep", folder=tmp_path)
     assert done.code == 1
     assert "nowhere-1.0" in done.err
     assert "Traceback" not in done.err

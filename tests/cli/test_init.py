@@ -21,7 +21,7 @@ from cog.cli.init import TEMPLATES
 from cog.config.parse import load
 from conftest import Serve
 from support.serving import Server
-from support.typed import Typed, typed
+from support.typed import Typed, called, typed
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {"cog.yaml", "run.py", "requirements.txt", ".dockerignore", ".github/workflows/push.yaml"}
@@ -150,7 +150,7 @@ def test_a_template_runs_in_an_environment_of_its_own(tmp_path: Path) -> None:
 def test_files_that_exist_are_kept_with_a_note_each(tmp_path: Path) -> None:
     (tmp_path / "run.py").write_text("mine\n")
     (tmp_path / ".dockerignore").symlink_to("nowhere")
-    done = typed("init", folder=tmp_path)
+    done = called("init", folder=tmp_path)
     assert done.code == 0
     assert (tmp_path / "run.py").read_text() == "mine\n"
     assert not (tmp_path / "nowhere").exists()
@@ -161,14 +161,14 @@ def test_files_that_exist_are_kept_with_a_note_each(tmp_path: Path) -> None:
     assert done.err.endswith("Next: cog run --help\n")
 
     before = {file: (tmp_path / file).read_bytes() for file in written(tmp_path)}
-    again = typed("init", "--template", "stream", folder=tmp_path)
+    again = called("init", "--template", "stream", folder=tmp_path)
     assert again.code == 0
     assert again.err.count("it exists already") == len(FILES)
     assert {file: (tmp_path / file).read_bytes() for file in written(tmp_path)} == before
 
 
 def test_the_list_goes_to_stdout(tmp_path: Path) -> None:
-    done = typed("init", "--list", folder=tmp_path)
+    done = called("init", "--list", folder=tmp_path)
     assert (done.code, done.err) == (0, "")
     assert [line.split()[0] for line in done.out.splitlines()] == list(TEMPLATES)
     assert list(tmp_path.iterdir()) == []
@@ -177,17 +177,27 @@ def test_the_list_goes_to_stdout(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["a file", "a file/below", "a file/below/it"])
 def test_a_file_in_the_way_is_told(target: str, tmp_path: Path) -> None:
     (tmp_path / "a file").write_text("")
-    done = typed("init", target, folder=tmp_path)
+    done = called("init", target, folder=tmp_path)
     assert (done.code, done.out) == (1, "")
     assert "Choose another FOLDER" in done.err
     assert "Traceback" not in done.err
 
 
-def test_an_odd_folder_is_quoted_for_the_shell(tmp_path: Path) -> None:
-    done = typed("init", "it's mine", folder=tmp_path)
+@pytest.mark.parametrize(("name", "shown"), [("it's mine", "it's mine"), ("-x", "./-x")])
+def test_an_odd_folder_is_quoted_for_the_shell(name: str, shown: str, tmp_path: Path) -> None:
+    done = called("init", "--", name, folder=tmp_path)
     where, _, _ = done.err.splitlines()[-1].removeprefix("Next: ").partition(" && ")
-    assert shlex.split(where) == ["cd", "it's mine"]
-    assert (tmp_path / "it's mine" / "cog.yaml").is_file()
+    assert shlex.split(where) == ["cd", shown]
+    assert (tmp_path / name / "cog.yaml").is_file()
+
+
+def test_no_name_is_no_folder(tmp_path: Path) -> None:
+    done = called("init", "", folder=tmp_path)
+    assert (done.code, done.err) == (
+        1,
+        "error: FOLDER is empty. Name a folder, or leave it out for this one.\n",
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

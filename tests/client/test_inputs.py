@@ -309,7 +309,7 @@ def test_nothing_but_an_input_error_for_json(values: dict[str, str], schema: Sch
             str(error).encode()
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=_ANY_TEXT, how=st.sampled_from(["path", "data_url"]))
 @pytest.mark.parametrize("name", [*PLAIN, *ODD])
 def test_what_the_source_refuses_the_model_refuses(name: str, text: str, how: Any, tmp_path: Path) -> None:

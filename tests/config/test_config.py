@@ -256,12 +256,13 @@ def test_each_rule_is_told(tmp_path: Path, text: str, told: str) -> None:
         ("run: [", "1:7: failed to parse cog.yaml: "),
         ("a: b: c", "1:5: failed to parse cog.yaml: mapping values are not allowed here"),
         ("run:\n\tx", "cannot start any token. Indent with spaces, not with tabs"),
+        ("image: m\nrun: 'a\nbuild: {}\n", ":2:6: failed to parse cog.yaml: while scanning a quoted scalar"),
         ("run: 'a", "A quote or bracket is not closed"),
         ("run: a.py\n build: {}", "Begin each key on a line of its own"),
         ('run: "\\d"', "write each backslash twice"),
         ("build: {gpu: true]", "Put commas between the keys and } at their end"),
         (b"image: \xff", "1:8: failed to parse cog.yaml: it is not UTF-8"),
-        (b"a\nb\x07", "2:2: failed to parse cog.yaml: the character"),
+        (b"a\nb\x07", "2:2: failed to parse cog.yaml: the character '\\x07' is not allowed"),
         (b"a: b\r\nc: d\re\x07", "3:2: failed to parse cog.yaml: the character"),
         ("a: b\x85c: d\u2028e: ".encode() + b"\xff", "3:4: failed to parse cog.yaml: it is not UTF-8"),
         ("image: a\n---\nimage: b", "more than one document"),
@@ -314,6 +315,11 @@ def test_no_file_and_no_readable_file(tmp_path: Path) -> None:
         load(tmp_path / "cog.yaml")
 
 
+def test_a_file_without_an_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match="larger than 256 KiB"):
+        load(Path("/dev/zero"))
+
+
 def test_find_looks_in_the_parents(tmp_path: Path) -> None:
     deep = tmp_path / "a" / "b"
     deep.mkdir(parents=True)
@@ -340,7 +346,7 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(
     st.one_of(st.binary(max_size=80), st.lists(WORDS, max_size=40).map(lambda parts: "".join(parts).encode()))
 )

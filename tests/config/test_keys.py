@@ -170,7 +170,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("said")
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=120)
 @given(values(""))
 def test_what_the_parser_accepts_the_schema_accepts(folder: Path, said: dict[str, Any]) -> None:
     text = json.dumps(said, ensure_ascii=False)

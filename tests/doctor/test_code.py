@@ -10,7 +10,7 @@ from textwrap import dedent
 from types import ModuleType
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cog.doctor.edits import mend
@@ -431,6 +431,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
     assert found(path) == []
 
 
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from([*dedent(PYDANTIC).splitlines(), *dedent(OLD).splitlines(),
     "from cog import BasePredictor as B, ExperimentalFeatureWarning", "class Runner(B): pass", "x = '''", "import cog.types",
     "from cog.types import (Path,", "  Input)", "\ufeff", "\x0c", "\\"]), max_size=12), st.sampled_from(["\n", "\r\n", "\r"]))  # fmt: skip

@@ -140,7 +140,7 @@ class Runner:
 """
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     annotation=_TYPES, default=_DEFAULTS, hidden=st.sampled_from(["str", "Optional[int]", "list[str]", "Any"])
 )
@@ -254,7 +254,7 @@ def test_brackets_without_end_are_left_open(tmp_path: Path) -> None:
         assert not read(tmp_path, "run.py:Runner").complete
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parts=st.lists(
         st.sampled_from([part for source in PLAIN.values() for part in source.split()]), max_size=60

@@ -19,7 +19,7 @@ DEFAULTS = {
     "client_timeout": 30.0, "webhook_signing_secrets": None, "allow_local_files": False, "predict_ref": None, "train_ref": None,
     "max_concurrency": None, "setup_timeout": None, "log_level": "info", "log_format": "auto",
     "throttle_interval": 0.5, "stream_history": 1024, "webhook_auth_token": None, "url_policy": "private", "worker_python": None,
-    "user_agent": None, "listen_fd": None, "owner_fd": None, "hold": False, "reload": False, "log_predictions": False, "config_file": None, "warnings": (),
+    "user_agent": None, "listen_fd": None, "owner_fd": None, "hold": False, "reload": False, "log_predictions": False, "config_file": None, "no_config": False, "warnings": (),
 }  # fmt: skip
 
 VARIABLES = [option.variable for option in OPTIONS if option.variable is not None]
@@ -49,6 +49,7 @@ def test_every_option_is_a_field_and_every_field_an_option() -> None:
         (["--fd", "7"], "listen_fd", 7),
         (["--owner-fd", "8"], "owner_fd", 8),
         (["--hold"], "hold", True),
+        (["--no-config"], "no_config", True),
         (["--config", "other.yaml"], "config_file", "other.yaml"),
         (["--upload-url", "https://up.example/x?k=v"], "upload_url", "https://up.example/x?k=v"),
         (["--x-mode", "train"], "mode", "train"),

@@ -17,27 +17,26 @@ _MOST_PATHS: Final = 500
 
 
 def complete_input(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-    """What `-i` of `cog run` may be followed by: the model's inputs as `name=`, their choices, files behind `name=@`.
+    """What `-i` of `cog run` and `cog train` may be followed by: the model's inputs as `name=`, their choices, files behind `name=@`.
 
     The model is read, not run. Nothing is offered where it cannot be read.
     """
     from click.shell_completion import CompletionItem
 
-    name, at, path = incomplete.partition("=@")
+    name, at, begun = incomplete.partition("=@")
     if at:
-        return [CompletionItem(f"{name}=@{found}") for found in paths(path)]
+        return [CompletionItem(f"{name}=@{found}") for found in paths(begun)]
+    from cog.cli.inputs_help import ModelCommand
     from cog.client.input_help import complete_names
-    from cog.config.parse import find, load
+    from cog.config.parse import load, locate
     from cog.outline.reading import read
 
-    file = ctx.params.get("file")
-    config_path = find(Path.cwd()) if file is None else Path(file).absolute()
-    if config_path is None:
+    path = locate(ctx.params.get("file"))
+    config = load(path, check_files=False)
+    reference = ctx.command.reference(config) if isinstance(ctx.command, ModelCommand) else None
+    if reference is None:
         return []
-    config = load(config_path, check_files=False)
-    if config.run is None:
-        return []
-    outline = read(config_path.parent, config.run)
+    outline = read(path.parent, reference)
     return [CompletionItem(text, help=help) for text, help in complete_names(outline, incomplete)]
 
 

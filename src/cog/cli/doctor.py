@@ -12,8 +12,8 @@ import click
 
 from cog.cli.project import Project, file_option, no_env_option
 from cog.cli.screen import Screen
-from cog.config.parse import NAME, find
-from cog.errors import ConfigDoesNotExist, ConfigError, EnvironmentFailed, UsageError
+from cog.config.parse import locate
+from cog.errors import ConfigError, EnvironmentFailed, UsageError
 
 if TYPE_CHECKING:
     from cog.cli.main import Session
@@ -43,7 +43,7 @@ def command(session: Session, file: str | None, no_env: bool, fix: bool, deep: b
     Each check says what is right or wrong and what to do. Nothing of the model is run, unless --deep is given.
     The exit code is 1 if an error is left; warnings alone give 0.
     """
-    path = _path(file)
+    path = locate(file)
     from cog.doctor.patient import examine
     from cog.doctor.round import GROUPS, look
 
@@ -125,18 +125,6 @@ class Report:
 
     def _shown(self, path: Path) -> str:
         return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
-
-
-def _path(file: str | None) -> Path:
-    path = find(Path.cwd()) if file is None else Path(file).absolute()
-    if path is None:
-        raise ConfigDoesNotExist(
-            f"There is no {NAME} in {Path.cwd()} or in a folder above it. Go to the folder of a model, or write one with "
-            "`cog init`."
-        )
-    if not path.is_file():
-        raise ConfigDoesNotExist(f"There is no {path}. Create it, or go to the folder of the model.")
-    return path
 
 
 def _mend(path: Path, report: Report) -> None:

@@ -70,8 +70,10 @@ def command(session: Session, name: str, listing: bool, folder: str | None) -> N
         for each, template in TEMPLATES.items():
             click.echo(f"{each:{width}}  {template.help}")
         return
+    if folder == "":  # a variable of a script that is not set; nothing is to be strewn about here
+        raise UsageError("FOLDER is empty. Name a folder, or leave it out for this one.")
     template = TEMPLATES[name]
-    target = Path(folder or ".")
+    target = Path("." if folder is None else folder)
     kept = []
     for file, data in contents(name).items():
         if _write(target / file, data):
@@ -123,5 +125,5 @@ def _next(template: Template, folder: str | None, kept: list[str]) -> str:
     """What to type: the inputs of a model that was there before are not known."""
     import shlex
 
-    there = "" if folder is None else f"cd {shlex.quote(folder)} && "
+    there = "" if folder is None else f"cd {shlex.quote(folder if folder[:1] != '-' else f'./{folder}')} && "
     return there + ("cog run --help" if {"run.py", NAME} & set(kept) else template.command)

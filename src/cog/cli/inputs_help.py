@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from cog.errors import CogError
+from cog.errors import CogError, ConfigDoesNotExist
+
+if TYPE_CHECKING:
+    from cog.config.model import Config
+
+_FILE: Final = "cog.file"  # what stands behind -f
 
 
 class ModelCommand(click.Command):
     """A command that takes the inputs of a model. Its help reads the model's source; nothing of it is run."""
 
-    key = "run"  # of cog.yaml: where the model stands
+    def reference(self, config: Config) -> str | None:
+        """Where cog.yaml says that the model is."""
+        return config.run
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Look for `-f` first: `--help` ends the reading of what stands behind it."""
+        found = self.make_parser(ctx).parse_args(list(args))[0].get("file")
+        ctx.meta[_FILE] = found if isinstance(found, str) else None
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The inputs of the model, where there is one, and the options."""
         try:
             self._format_inputs(ctx, formatter)
         except CogError as error:  # the help of the command itself is there
-            with formatter.section("Inputs of the model"):
-                formatter.write_text(f"They cannot be told: {error}")
+            lost = isinstance(error, ConfigDoesNotExist) and ctx.meta[_FILE] is None
+            if not lost:  # help may be asked for in any folder
+                with formatter.section("Inputs of the model"):
+                    formatter.write_text(f"They cannot be told: {error}")
         super().format_options(ctx, formatter)
 
     def _format_inputs(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from cog.client.inputs import render_help
-        from cog.config.parse import find, load
+        from cog.config.parse import load, locate
         from cog.outline.reading import read
 
-        file = ctx.params.get("file")
-        path = find(Path.cwd()) if file is None else Path(file).absolute()
-        if path is None:
-            return
+        path = locate(ctx.meta[_FILE])
         config = load(path, check_files=False)
-        reference = config.train if self.key == "train" else config.run
+        reference = self.reference(config)
         if reference is None:
             return
         outline = read(path.parent, reference)
@@ -52,4 +64,6 @@ class ModelCommand(click.Command):
 class TrainCommand(ModelCommand):
     """The same for the training function."""
 
-    key = "train"
+    def reference(self, config: Config) -> str | None:
+        """Where cog.yaml says that the training function is."""
+        return config.train

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
@@ -51,6 +51,9 @@ ENTRIES: Final = {entry.name: entry for section in SECTIONS.values() for entry i
 
 # What the contract has, and this version does not have yet.
 LATER: Final = ("build", "push", "login", "playground", "weights")
+
+# What writing ends with where there is no room, or nothing to write to.
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 @dataclass(slots=True)
@@ -170,34 +173,56 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of stdout has left: there is nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except CogError as error:
+    except Exception as error:  # noqa: BLE001 - what nobody foresaw is a defect of ours, and told as one
         if session.debug:
+            import traceback
+
             screen.write(traceback.format_exc())
-        screen.fail(str(error))
-        return error.exit_code
-    except Exception as error:  # noqa: BLE001 - a defect of ours: told as one
-        if session.debug:
-            screen.write(traceback.format_exc())
-        screen.fail(
-            f"cog itself failed: {type(error).__name__}: {error}. `cog --debug ...` shows where; please report it."
-        )
-        return 1
+        screen.fail(_told(error))
+        return error.exit_code if isinstance(error, CogError) else 1
     return outcome if isinstance(outcome, int) else 0
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, CogError):
+        return str(error)
+    if isinstance(error, OSError) and (text := _refused(error)):
+        return text
+    return f"cog itself failed: {type(error).__name__}: {error}. `cog --debug ...` shows where; please report it."
+
+
+def _refused(error: OSError) -> str:
+    """What the system did not let us do; nothing where that is no fault of the surroundings."""
+    if error.filename is not None:
+        advice = (
+            "Look at its permissions and at the space on its disk; `cog --debug ...` shows what wanted it."
+        )
+        return f"{os.fsdecode(error.filename)}: {error.strerror}. {advice}"
+    if error.errno in _FULL:
+        return f"The result cannot be written to stdout: {error.strerror}. Send it elsewhere, or make room."
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "The folder that you are in was removed. Go to another one, for example: cd ~"
+    return ""
 
 
 def _no_command(name: str) -> str:
     import difflib
 
     listed = [entry.name for entry in ENTRIES.values() if not entry.hidden]
-    if name in LATER:
-        return f"There is no `cog {name}` yet: this version runs and serves models, and makes no images."
-    near = difflib.get_close_matches(name.lower(), listed, n=1)
+    near = difflib.get_close_matches(name.lower(), [*listed, *LATER], n=1)
+    if near and near[0] in LATER:
+        return f"There is no `cog {near[0]}` yet: this version runs and serves models, and makes no images."
     advice = f"Did you mean {near[0]}?" if near else f"There are {', '.join(listed)}."
     return f"No such command '{name}'. {advice}"
 
 
 def _usage(error: click.ClickException) -> str:
     text = error.format_message()
+    text = (
+        text if text.endswith((".", "?", "!", "?)")) else f"{text}."
+    )  # click ends only some of its sentences
     context = getattr(error, "ctx", None)
     return text if context is None else f"{text} See `{context.command_path} --help`."
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # One client, which waits and knows what it sends: no copies of the model, and no limits for strangers.
 FLAGS: Final = (
-    "--hold", "--threads", "1", "--allow-local-files", "--max-body", "4GiB", "--drain-timeout", "0",
+    "--hold", "--no-config", "--threads", "1", "--allow-local-files", "--max-body", "4GiB", "--drain-timeout", "0",
 )  # fmt: skip
 
 
@@ -77,9 +77,10 @@ def _ask_here(order: Order, session: Session, context: dict[str, str], *, train:
         "LOG_FORMAT": "console",
         "COG_LOG_LEVEL": "debug" if session.debug else "off",
         **chosen,
+        "COG_TRAIN_TYPE_STUB" if train else "COG_PREDICT_TYPE_STUB": named,
     }
     flags = (*FLAGS, "--x-mode", "train") if train else FLAGS
-    with runtime.private(project, variables, flags) as server:
+    with runtime.private(project.folder, variables, flags) as server:
         from cog.cli.given import links
         from cog.cli.prediction import Asking
         from cog.cli.printing import ServerLog

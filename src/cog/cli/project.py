@@ -14,9 +14,9 @@ import click
 from cog.cli.screen import Screen
 from cog.config import rules
 from cog.config.model import Config
-from cog.config.parse import NAME, find, load
+from cog.config.parse import NAME, load, locate
 from cog.environment.environment import Environment, current
-from cog.errors import ConfigDoesNotExist, UsageError
+from cog.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -25,7 +25,6 @@ file_option = click.option(
     "--file",
     "file",
     metavar="PATH",
-    is_eager=True,  # `--help` shows the inputs of that model
     help=f"The configuration. Default: {NAME} here or in a parent folder.",
 )
 env_option = click.option(
@@ -82,12 +81,7 @@ def open_project(file: str | None, screen: Screen) -> Project:
         ConfigDoesNotExist: there is none.
         ConfigError: it cannot be followed.
     """
-    path = find(Path.cwd()) if file is None else Path(file).absolute()
-    if path is None:
-        raise ConfigDoesNotExist(
-            f"There is no {NAME} in {Path.cwd()} or in a folder above it. Go to the folder of a model, or write one with "
-            "`cog init`."
-        )
+    path = locate(file)
     config = load(path)
     for warning in config.warnings:
         screen.warn(warning)

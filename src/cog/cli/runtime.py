@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Final
 
 from cog.cli.project import Project
@@ -71,9 +72,9 @@ class Runtime:
             self.process.wait()
 
 
-def command(project: Project, *flags: str) -> list[str]:
-    """The command line of a server for the model of `project`."""
-    return [sys.executable, "-c", _START, "--config", str(project.path), *flags]
+def command(*flags: str) -> list[str]:
+    """The command line of a server."""
+    return [sys.executable, "-c", _START, *flags]
 
 
 def variables(project: Project, environment: Environment, env: tuple[str, ...] = ()) -> dict[str, str]:
@@ -83,9 +84,9 @@ def variables(project: Project, environment: Environment, env: tuple[str, ...] =
 
 
 @contextlib.contextmanager
-def private(project: Project, variables: Mapping[str, str], flags: Sequence[str] = ()) -> Iterator[Runtime]:
-    """A server for this command alone, on a port of 127.0.0.1 that the system chooses. It ends with the block: in
-    order, or at once when the block ends with an error or an interrupt.
+def private(folder: Path, variables: Mapping[str, str], flags: Sequence[str] = ()) -> Iterator[Runtime]:
+    """A server in `folder` for this command alone, on a port of 127.0.0.1 that the system chooses. It ends with the
+    block: in order, or at once when the block ends with an error or an interrupt.
 
     It is in a process group of its own, so that Ctrl-C on a terminal reaches only the command, and ends by
     itself when the command is killed.
@@ -96,8 +97,8 @@ def private(project: Project, variables: Mapping[str, str], flags: Sequence[str]
         listening.listen(128)
         port = listening.getsockname()[1]
         process = subprocess.Popen(
-            command(project, "--fd", str(listening.fileno()), "--owner-fd", str(theirs), *flags),
-            cwd=project.folder,
+            command("--fd", str(listening.fileno()), "--owner-fd", str(theirs), *flags),
+            cwd=folder,
             env=dict(variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -26,6 +26,7 @@ class Screen:
     """Messages on stderr, with colour and a live line where there is a terminal that takes them.
 
     Colour and the live line need a terminal and neither NO_COLOR, COG_NO_COLOR, TERM=dumb nor --no-color.
+    When stderr is closed, full or read by nobody, messages are dropped: what was asked for is still done.
     """
 
     def __init__(self, stream: TextIO, *, lively: bool) -> None:
@@ -38,7 +39,7 @@ class Screen:
     @classmethod
     def of(cls, environ: Mapping[str, str], *, no_color: bool) -> Screen:
         """The screen of this process."""
-        stream = sys.stderr
+        stream = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - None: it is closed
         plain = (
             no_color
             or bool(environ.get("NO_COLOR") or environ.get("COG_NO_COLOR"))
@@ -95,8 +96,7 @@ class Screen:
             ticker.join()
             with self._lock:
                 if self._line is not None:
-                    self._stream.write(_CLEAR)
-                    self._stream.flush()
+                    self._write(_CLEAR)
                 self._line = None
 
     def _tick(self, shown: list[str], ended: threading.Event) -> None:
@@ -109,8 +109,7 @@ class Screen:
             with self._lock:
                 self._line = f"{_FRAMES[frame % len(_FRAMES)]} {text} {self.style(passed, 'dim')}"
                 if not self._column:
-                    self._stream.write(_CLEAR + self._line)
-                    self._stream.flush()
+                    self._write(_CLEAR + self._line)
 
     def _columns(self) -> int:
         try:
@@ -120,12 +119,16 @@ class Screen:
 
     def _put(self, text: str, *, own: bool = True) -> None:
         with self._lock:
-            if self._line is not None and not self._column:
-                self._stream.write(_CLEAR)
+            before = _CLEAR if self._line is not None and not self._column else ""
             if own and self._column:
-                self._stream.write("\n")
-            self._stream.write(text)
+                before += "\n"
             self._column = 0 if text.endswith("\n") else 1
-            if self._line is not None and not self._column:
-                self._stream.write(self._line)
+            self._write(before + text + (self._line or "" if not self._column else ""))
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
             self._stream.flush()
+        except OSError:  # nobody can be told; Python would try once more at its end, and change the exit code
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())

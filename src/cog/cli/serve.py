@@ -102,7 +102,8 @@ def command(
     _check(project, env)  # before minutes are spent on an environment
     environment = open_environment(project, no_env=no_env, screen=session.screen)
     _become(
-        runtime.command(project, *flags), _variables(session, runtime.variables(project, environment, env))
+        runtime.command("--config", str(project.path), *flags),
+        _variables(session, runtime.variables(project, environment, env)),
     )
 
 

@@ -134,12 +134,13 @@ def read(data: bytes) -> tuple[Node | None, list[Problem]]:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        endless = "end of stream" in (error.problem or "")  # then it is of interest where that began
+        mark = (error.context_mark if endless else None) or error.problem_mark or error.context_mark
         what = ", ".join(part for part in (error.context, error.problem) if part)
         line, column = (mark.line, mark.column) if mark else (0, 0)
         raise _unreadable(line, column, f"{what}. {_advice(what)}") from None
     except yaml.reader.ReaderError as error:
-        what = f"the character {error.character!r} is not allowed in YAML. Remove it"
+        what = f"the character {chr(error.character)!r} is not allowed in YAML. Remove it"
         raise _unreadable(*_position(text[: error.position]), what) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # The parser lets some faults through as Python's own, such as an escape beyond Unicode.

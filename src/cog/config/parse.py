@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from cog.config import rules
-from cog.config.document import Node, Scalar, Sequence, Unreadable, read
+from cog.config.document import MAX_BYTES, Node, Scalar, Sequence, Unreadable, read
 from cog.config.excerpt import excerpt
 from cog.config.model import (
     Build,
@@ -38,6 +38,42 @@ def find(start: Path) -> Path | None:
     return None
 
 
+def locate(file: str | None) -> Path:
+    """The configuration that a person means: `file`, or the one of this folder.
+
+    Raises:
+        ConfigDoesNotExist: there is none.
+    """
+    if file is None:
+        path = find(Path.cwd())
+        if path is None:
+            raise ConfigDoesNotExist(
+                f"There is no {NAME} in {Path.cwd()} or in a folder above it. Go to the folder of a model, or write one "
+                "with `cog init`."
+            )
+        return path
+    path = Path(file).absolute()
+    if path.is_dir():
+        raise ConfigDoesNotExist(f"{path} is a folder. Name the file in it: {path / NAME}")
+    if not path.exists():
+        raise ConfigDoesNotExist(_missing(path))
+    return path
+
+
+def _missing(path: Path) -> str:
+    return f"There is no {path}. Create it, or go to the folder of the model."
+
+
+def content(path: Path) -> bytes:
+    """What the file holds, or so much of it that `read` refuses it for its size.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:  # which need not end: it may be a device
+        return file.read(MAX_BYTES + 1)
+
+
 def load(path: Path, *, check_files: bool = True) -> Config:
     """Read the cog.yaml at `path`.
 
@@ -49,10 +85,9 @@ def load(path: Path, *, check_files: bool = True) -> Config:
         ConfigError: it cannot be followed; every problem is named with its line and column.
     """
     try:
-        data = path.read_bytes()
+        data = content(path)
     except FileNotFoundError:
-        text = f"There is no {path}. Create it, or go to the folder of the model."
-        raise ConfigDoesNotExist(text) from None
+        raise ConfigDoesNotExist(_missing(path)) from None
     except OSError as error:
         raise ConfigError(f"failed to parse {path}: it cannot be read: {error.strerror}") from None
     try:

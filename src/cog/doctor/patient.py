@@ -8,7 +8,7 @@ from pathlib import Path
 from cog.config import document
 from cog.config.document import Mapping, Node, Scalar
 from cog.config.model import Config
-from cog.config.parse import load
+from cog.config.parse import content, load
 from cog.doctor.source import Source, read
 from cog.errors import ConfigError
 
@@ -47,7 +47,7 @@ def examine(path: Path) -> Patient:
     Raises:
         OSError: it cannot be read.
     """
-    data = path.read_bytes()
+    data = content(path)
     config, fault = None, ""
     try:
         config = load(path)

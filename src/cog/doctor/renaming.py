@@ -33,7 +33,9 @@ def method(patient: Patient) -> Iterator[Finding]:
         target.source.word(target.function, r"(?:async[ \t]+)?def[ \t]+(predict)\b", "run") if safe else ()
     )
     advice = "predict() is the old name: it still works, with a note whenever the model is loaded. Rename it to run()"
-    if not safe:
+    if not target.source.data:
+        advice += ". The doctor leaves that to you: it changes files in UTF-8 only"
+    elif not safe:
         advice += ", and those who call it. The doctor leaves that to you: other code seems to use the name"
     yield Finding(
         _CHECK,

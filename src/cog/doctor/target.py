@@ -12,8 +12,8 @@ from typing import Final
 from cog.doctor.findings import Finding, Place
 from cog.doctor.patient import Patient
 from cog.doctor.source import Definition, Fault, Function, Source, bound, definitions, imports, qualified
+from cog.outline.reading import CLASSES, METHODS
 
-METHODS: Final[tuple[str, ...]] = ("run", "predict")
 _CHECK: Final = "config-predict-ref"
 
 
@@ -132,11 +132,8 @@ def _function(found: Definition | None) -> Function | None:
 
 def _name(patient: Patient, source: Source) -> str:
     """The name behind the colon, else the one that is taken without: Runner, or Predictor."""
-    return patient.name or ("Runner" if "Predictor" not in bound(source.body) else _default(source))
-
-
-def _default(source: Source) -> str:
-    return "Runner" if "Runner" in bound(source.body) else "Predictor"
+    names = bound(source.body)
+    return patient.name or next((name for name in CLASSES if name in names), CLASSES[0])
 
 
 def _writes_globals(source: Source) -> bool:

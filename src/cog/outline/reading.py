@@ -17,8 +17,9 @@ from cog.outline.names import Binding, Function, Module, Scope, Unknown
 from cog.outline.parameters import parameters
 from cog.outline.source import parse
 
-METHODS: Final = ("run", "predict")
-_DEFAULT_NAMES: Final = ("Runner", "Predictor")
+# What a model is called where nobody says otherwise; the first counts.
+METHODS: Final[tuple[str, ...]] = ("run", "predict")
+CLASSES: Final[tuple[str, ...]] = ("Runner", "Predictor")
 
 # Classes that bring no run() of their own, and decorators that leave the parameters as they are.
 _BASES: Final = frozenset(
@@ -189,12 +190,12 @@ def _is_static(function: Function) -> bool:
 
 
 def _default_name(module: Module, file: str) -> str:
-    for name in _DEFAULT_NAMES:
+    for name in CLASSES:
         if name in module.scope.bindings:
             return name
     if module.secretive:
-        return _DEFAULT_NAMES[0]
-    example = next(iter(_models(module)), "Runner")
+        return CLASSES[0]
+    example = next(iter(_models(module)), CLASSES[0])
     raise OutlineError(
         f"{file} has no class called Runner, and the reference names no other. Write the name behind a colon, for "
         f"example {file}:{example}."

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cog.config.parse import find, load
 from cog.errors import PredictorNotSet
 from cog.settings import Settings
+
+if TYPE_CHECKING:
+    from cog.config.model import Config
 
 log = logging.getLogger("cog.server")
 
@@ -32,10 +35,7 @@ def locate(settings: Settings, folder: Path) -> Source:
         ConfigError: cog.yaml cannot be followed.
         PredictorNotSet: nothing names a model.
     """
-    path = find(folder) if settings.config_file is None else folder / settings.config_file
-    config = None if path is None else load(path, check_files=False)
-    for warning in () if config is None else config.warnings:
-        log.warning("%s", warning)
+    path, config = (None, None) if settings.no_config else _config(settings, folder)
     train = settings.mode == "train"
     variable = "COG_TRAIN_TYPE_STUB" if train else "COG_PREDICT_TYPE_STUB"
     reference = settings.train_ref if train else settings.predict_ref
@@ -53,3 +53,13 @@ def locate(settings: Settings, folder: Path) -> Source:
     files = (path.name, config.build.python_requirements)
     said_in = tuple(home / file for file in files if file is not None)
     return Source(reference, home, config.build.gpu, config.concurrency.max, said_in)
+
+
+def _config(settings: Settings, folder: Path) -> tuple[Path | None, Config | None]:
+    from cog.config.parse import find, load  # here: reading YAML takes a sixth of the start of a server
+
+    path = find(folder) if settings.config_file is None else folder / settings.config_file
+    config = None if path is None else load(path, check_files=False)
+    for warning in () if config is None else config.warnings:
+        log.warning("%s", warning)
+    return path, config

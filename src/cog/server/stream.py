@@ -24,6 +24,8 @@ from cog.service.service import Service
 # From the contract: subscribers of one prediction, and seconds of silence before a sign of life.
 MOST: Final = 1024
 SILENCE: Final = 15.0
+# Seconds in which the answer to a packet is there.
+_ASKED_AGAIN: Final = 1.0
 
 
 def subscribe(service: Service, prediction: Prediction, scope: Scope, *, creates: bool = False) -> Subscriber:
@@ -254,6 +256,8 @@ class Subscriber:
         if self._connection.dropped:
             self._broadcast.untie()
         self._broadcast.miss(self)
-        # A client who has closed their side may still read, or be gone: the answer to what they are sent tells.
+        # A client who has closed their side may still read, or be gone. If they are, their system says so when something
+        # is sent to them, and ours when something more is.
         self._exchange.push(events.KEEP_ALIVE)
+        asyncio.get_running_loop().call_later(_ASKED_AGAIN, self._exchange.push, events.KEEP_ALIVE)
         self.wake()

@@ -61,6 +61,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("config_file", "--config", None, values.text, None,
            "The configuration of the model; it runs in the folder of that file. Without it: cog.yaml of this folder or the "
            "nearest above.", "PATH"),
+    Option("no_config", "--no-config", None, values.switch, "false",
+           "Read no cog.yaml: COG_PREDICT_TYPE_STUB names the model of this folder. For programs that have read it "
+           "themselves.", "BOOL", bare="true"),
     Option("await_explicit_shutdown", "--await-explicit-shutdown", None, values.switch, "false",
            "Ignore SIGTERM; SIGINT and POST /shutdown still end the server.", "BOOL", bare="true"),
     Option("mode", "--x-mode", None, values.one_of("predict", "train"), "predict",
@@ -141,6 +144,7 @@ class Settings:
     reload: bool
     upload_url: str | None
     config_file: str | None
+    no_config: bool
     await_explicit_shutdown: bool
     mode: str
     keep: float
