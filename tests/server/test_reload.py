@@ -248,8 +248,9 @@ def test_an_edit_while_the_first_model_loads_begins_anew(serve: Serve) -> None:
     has_workers(server)
 
 
-def test_equal_sizes_within_one_second_are_told_apart(serve: Serve) -> None:
+def test_equal_sizes_within_one_second_are_told_apart(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python itself takes the compiled form of the first for the second."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # where it is set there is no compiled form
     server = serve(
         sync("{part.NAME}").replace('return "', 'return f"') + "\nimport part\n", "--reload", ready=None
     )
