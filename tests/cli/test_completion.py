@@ -17,7 +17,7 @@ import pytest
 from cog.cli import shells
 from cog.cli.main import cog
 from support.serving import until, write_model
-from support.typed import surroundings, typed
+from support.typed import called, surroundings, typed
 
 MODEL = """
 from cog import BaseRunner, Input, Path
@@ -197,12 +197,20 @@ def test_nothing_is_said_where_the_model_cannot_be_read(
 def test_the_command_itself_answers(project: Path) -> None:
     env = {"_COG_COMPLETE": "zsh_complete", "COMP_WORDS": "cog run -i mode="}
     assert typed(folder=project, env=env).out.split() == ["mode=fast", "mode=slow"]
-    assert typed(folder=project, env={**env, "_COG_COMPLETE": "tcsh_complete"}).out == ""
+    assert called(folder=project, env={**env, "_COG_COMPLETE": "tcsh_complete"}).out == ""
+
+
+def test_a_training_function_has_inputs_of_its_own(project: Path) -> None:
+    (project / "train.py").write_text("def train(steps: int, rate: float = 0.1) -> str: ...\n")
+    with (project / "cog.yaml").open("a") as config:
+        config.write("\ntrain: train.py:train\n")
+    env = {"_COG_COMPLETE": "bash_complete", "COMP_WORDS": "cog train -i "}
+    assert called(folder=project, env=env).out.split() == ["steps=", "rate="]
 
 
 def test_an_unknown_shell_is_told(tmp_path: Path) -> None:
-    done = typed("completion", "tcsh", folder=tmp_path)
+    done = called("completion", "tcsh", folder=tmp_path)
     assert done.code == 1
     assert "'tcsh' is not one of 'bash', 'zsh', 'fish'" in done.err
-    assert typed("completion", folder=tmp_path).code == 1
-    assert typed("completion", folder=tmp_path, env={"SHELL": "/bin/zsh"}).out.startswith("#compdef cog")
+    assert called("completion", folder=tmp_path).code == 1
+    assert called("completion", folder=tmp_path, env={"SHELL": "/bin/zsh"}).out.startswith("#compdef cog")

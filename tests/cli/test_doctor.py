@@ -155,6 +155,7 @@ def test_deep_shows_the_models_own_traceback(tmp_path: Path) -> None:
     assert done.code == 1
     assert "error: run.py: ModuleNotFoundError: No module named 'no_such_package_at_all'" in done.err
     assert f'File "{tmp_path}/run.py", line 9, in load' in done.err
+    assert "Add the package to its requirements" in done.err
     assert "signature/load.py" not in done.err
     assert "importlib" not in done.err
 
@@ -166,6 +167,7 @@ def test_deep_shows_the_models_own_traceback(tmp_path: Path) -> None:
         ("import os\nprint('last words', flush=True)\nos._exit(5)\n", "its process ended with exit code 5"),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n", "its process was ended by signal 9"),
         ("x = (\n", "SyntaxError: '(' was never closed"),
+        ("x = nothing\n", "Correct the line that is shown last"),
     ],
 )
 def test_deep_survives_whatever_the_model_does(source: str, text: str, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ class Runner(BaseRunner):
     def setup(self) -> None:
         print("setup begins")
         subprocess.Popen(["sleep", "300"])
-        while os.environ.get("SLOW_SETUP"):
-            time.sleep(0.05)
+        while os.environ.get("SLOW_SETUP") and not os.path.exists("go"):
+            time.sleep(0.01)
 
     def run(self, n: int = 1000000, deaf: bool = False) -> ConcatenateIterator[str]:
         print("run begins")
@@ -104,8 +104,10 @@ def test_a_reader_who_has_seen_enough_ends_it(folder: Path) -> None:
 
 
 def test_on_a_terminal_there_is_a_live_line_and_the_time_it_took(folder: Path) -> None:
-    with started(folder, "run", "--no-env", "-i", "n=30", env={"TERM": "xterm"}, terminal=True) as command:
+    surrounding = {"TERM": "xterm", "SLOW_SETUP": "1"}
+    with started(folder, "run", "--no-env", "-i", "n=30", env=surrounding, terminal=True) as command:
         command.wait_written("Setting up", on="out")
+        (folder / "go").touch()
         command.wait_written("word29", on="out")
         assert command.wait() == 0
     written = bytes(command.out).decode()

@@ -92,6 +92,13 @@ def test_a_reference_that_leads_nowhere(reference: str, text: str, advice: str, 
     assert advice in finding.advice
 
 
+def test_a_folder_is_no_file_of_a_model(tmp_path: Path) -> None:
+    (tmp_path / "model.py").mkdir()
+    finding = only(project(tmp_path, GOOD, "model.py:Runner"), "config-predict-ref")
+    assert finding.text.startswith("model.py does not exist")
+    assert "model.py" not in finding.advice
+
+
 def test_no_reference_at_all(tmp_path: Path) -> None:
     path = project(tmp_path, GOOD)
     path.write_text("build: {gpu: false}\n")

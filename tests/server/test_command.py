@@ -112,7 +112,7 @@ def test_an_address_of_another_machine_ends_with_1(hello: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "place", "said"),
     [
-        ("run: 'run.py:Runner\n", "cog.yaml:2:1", "failed to parse cog.yaml"),
+        ("run: 'run.py:Runner\n", "cog.yaml:1:6", "failed to parse cog.yaml"),
         ('run: "run.py:Runner"\nbuild:\n  gpu: maybe\n', "cog.yaml:3:8", "build.gpu"),
         ('run: "run.py:Runner"\n\nruns: 5\n', "cog.yaml:3:1", '"runs"'),
         ("- a\n", "cog.yaml:1:1", "the whole file"),

@@ -57,7 +57,9 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("what", FLOODS)
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=() if what == "both" else pytest.mark.slow) for what in FLOODS]
+)
 def test_200_mb_do_not_fill_the_memory(server: Server, what: str) -> None:
     (worker,) = server.workers()
     before = peak(server.process.pid)

@@ -104,6 +104,20 @@ def test_an_owner_who_leaves_before_the_model_was_loaded_is_followed(folder: Pat
         assert not list(folder.glob("cog-*"))
 
 
+@pytest.mark.parametrize("orders", [b"", b'{"arguments": [], "envir'])
+def test_a_program_that_ends_before_it_has_given_its_orders(folder: Path, orders: bytes) -> None:
+    ended = subprocess.run(
+        command("--orders"),
+        cwd=folder,
+        env=environment(),
+        input=orders,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (129, b"")
+
+
 def workers_in(folder: Path) -> list[int]:
     """The workers that run in this folder."""
     found = []

@@ -303,6 +303,7 @@ def test_an_unusable_capacity_is_a_warning(serve: Any, value: str) -> None:
     assert any("COG_STREAM_HISTORY_CAPACITY" in said and "1024 is used" in said for said in server.messages())
 
 
+@pytest.mark.slow
 def test_1024_may_listen(server: Server) -> None:
     with running(server, CODE) as (prediction_id, name), contextlib.ExitStack() as stack:
         clients = []

@@ -61,16 +61,18 @@ def typed(*words: str, folder: Path, env: Mapping[str, str] | None = None, termi
 
 def called(*words: str, folder: Path, env: Mapping[str, str] | None = None) -> Typed:
     """The same within this process, which is much quicker: for what is decided before a process matters."""
-    out, err, before, environ = io.StringIO(), io.StringIO(), Path.cwd(), dict(os.environ)
+    out, err = io.BytesIO(), io.BytesIO()
+    streams = [io.TextIOWrapper(each, encoding="utf-8", write_through=True) for each in (out, err)]
+    before, environ = Path.cwd(), dict(os.environ)
     os.chdir(folder)
     _set_environ(surroundings(env))
     try:
-        with redirect_stdout(out), redirect_stderr(err):
+        with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
             code = main(words)
     finally:
         _set_environ(environ)
         os.chdir(before)
-    return Typed(code, out.getvalue(), err.getvalue())
+    return Typed(code, out.getvalue().decode(), err.getvalue().decode())
 
 
 def _set_environ(values: Mapping[str, str]) -> None:

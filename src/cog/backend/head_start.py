@@ -5,7 +5,7 @@ Starting a Python takes as long as starting a server. A worker waits for its ord
 
 from __future__ import annotations
 
-import secrets
+import os
 from types import TracebackType
 
 from cog.backend import strays
@@ -19,7 +19,7 @@ class HeadStart:
 
     def __init__(self, spec: Spec) -> None:
         """`mark` begins the marks of all workers of this server; see `strays`."""
-        self.mark = secrets.token_hex(8)
+        self.mark = os.urandom(8).hex()
         self._spec = spec
         self._process: Process | None = None
 

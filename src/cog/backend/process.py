@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cog.backend.watch import Watch
 from cog.errors import WorkerDied
 from cog.worker.messages import CHANNEL_BROKEN
+
+if TYPE_CHECKING:  # a worker is started before asyncio is imported, see `HeadStart`
+    import asyncio
 
 # Secrets of the server that a model has no business with; PYTHONHOME would lead another Python astray.
 _WITHHELD: Final = frozenset(
@@ -69,6 +70,8 @@ class Process:
 
     def when_ended(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
         """Arrange that `call` is called on `loop` once, after the process has ended."""
+        from cog.backend.watch import Watch
+
         _ = Watch(self._popen, loop, call)
 
     def kill(self) -> None:

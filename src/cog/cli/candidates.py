@@ -17,7 +17,7 @@ _MOST_PATHS: Final = 500
 
 
 def complete_input(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-    """What `-i` of `cog run` and `cog train` may be followed by: the model's inputs as `name=`, their choices, files behind `name=@`.
+    """What may follow the `-i` of `cog run` or `cog train`: the inputs as `name=`, their choices, files behind `name=@`.
 
     The model is read, not run. Nothing is offered where it cannot be read.
     """

@@ -63,6 +63,29 @@ def _ask_there(order: Order, url: str, session: Session, context: dict[str, str]
 
 def _ask_here(order: Order, session: Session, context: dict[str, str], *, train: bool) -> None:
     """Start the model of this folder, ask it, end it."""
+    with runtime.private() as server:
+        request = _begin(server, order, session, context, train=train)
+
+        from cog.cli.given import links
+        from cog.cli.prediction import Asking
+        from cog.cli.printing import ServerLog
+        from cog.client.connection import Connection
+        from cog.client.model import RemoteModel
+
+        with ServerLog(server.log, session.screen).shown() as log, _told(server), links() as linked:
+            model = RemoteModel(Connection(server.url))
+            asking = Asking(
+                model, session.screen, look=lambda: _look(server), settle=log.settle, links=linked
+            )
+            asking.ask(request)
+            model.connection.close()
+            server.end()
+
+
+def _begin(
+    server: Runtime, order: Order, session: Session, context: dict[str, str], *, train: bool
+) -> Request:
+    """Give `server` its orders; let it load the model once the input was held against the source of that."""
     project = open_project(order.file, session.screen)
     named = reference(project, train=train)
     chosen = {**project.variables(order.env), **order.gpu_variables()}
@@ -80,23 +103,10 @@ def _ask_here(order: Order, session: Session, context: dict[str, str], *, train:
         "COG_TRAIN_TYPE_STUB" if train else "COG_PREDICT_TYPE_STUB": named,
     }
     flags = (*FLAGS, "--x-mode", "train") if train else FLAGS
-    with runtime.private(project.folder, variables, flags) as server:
-        from cog.cli.given import links
-        from cog.cli.prediction import Asking
-        from cog.cli.printing import ServerLog
-        from cog.client.connection import Connection
-        from cog.client.model import RemoteModel
-
-        request = request or _request(order, context, project, named, train=train)
-        server.release()
-        with ServerLog(server.log, session.screen).shown() as log, _told(server), links() as linked:
-            model = RemoteModel(Connection(server.url))
-            asking = Asking(
-                model, session.screen, look=lambda: _look(server), settle=log.settle, links=linked
-            )
-            asking.ask(request)
-            model.connection.close()
-            server.end()
+    server.order(project.folder, variables, flags)
+    request = request or _request(order, context, project, named, train=train)
+    server.release()
+    return request
 
 
 def _at_hand(project: Project, order: Order) -> bool:

@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from cog.cli.screen import Screen
-from cog.config import rules
-from cog.config.model import Config
-from cog.config.parse import NAME, load, locate
 from cog.environment.environment import Environment, current
 from cog.errors import UsageError
+
+if TYPE_CHECKING:  # what reads YAML is imported when it is needed: `cog run` starts a server before
+    from cog.config.model import Config
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -25,7 +25,7 @@ file_option = click.option(
     "--file",
     "file",
     metavar="PATH",
-    help=f"The configuration. Default: {NAME} here or in a parent folder.",
+    help="The configuration. Default: cog.yaml here or in a parent folder.",
 )
 env_option = click.option(
     "-e",
@@ -60,6 +60,8 @@ class Project:
         Raises:
             UsageError: something given with -e is not NAME=VALUE.
         """
+        from cog.config import rules
+
         found = {variable.name: variable.value for variable in self.config.environment}
         for text in env:
             name, equals, value = text.partition("=")
@@ -81,6 +83,8 @@ def open_project(file: str | None, screen: Screen) -> Project:
         ConfigDoesNotExist: there is none.
         ConfigError: it cannot be followed.
     """
+    from cog.config.parse import load, locate
+
     path = locate(file)
     config = load(path)
     for warning in config.warnings:

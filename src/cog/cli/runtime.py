@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -26,11 +27,15 @@ _START: Final = "import os, sys; sys.path[:1] == [''] and sys.path.pop(0); from 
 class Runtime:
     """A server that was started: it accepts connections at `url` from the first moment on."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, owner: int) -> None:
-        """`owner` is the end of a pipe: the server ends at once when it is closed, however that comes."""
+    def __init__(
+        self, process: subprocess.Popen[bytes], url: str, owner: int, flags: tuple[str, ...]
+    ) -> None:
+        """`owner` is the end of a pipe: the server ends at once when it is closed, however that comes. `flags` tell it
+        of that, and of its socket."""
         self.process = process
         self.url = url
         self._owner: int | None = owner
+        self._flags = flags
 
     @property
     def log(self) -> IO[bytes]:
@@ -43,8 +48,19 @@ class Runtime:
         """The exit code of the process; None while it runs."""
         return self.process.poll()
 
+    def order(self, folder: Path, variables: Mapping[str, str], flags: Sequence[str]) -> None:
+        """Tell it what to do: the folder of the model, its environment, and the flags of a server."""
+        orders = {
+            "arguments": [*self._flags, *flags],
+            "environment": dict(variables),
+            "folder": str(folder),
+        }
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self.process.stdin as pipe:
+            pipe.write(json.dumps(orders).encode())
+
     def release(self) -> None:
-        """Let it load the model, if it was started with `--hold`."""
+        """Let it load the model, if it was told to `--hold`."""
         if self._owner is not None:
             with contextlib.suppress(BrokenPipeError):  # it has ended: whoever asks it next will tell
                 os.write(self._owner, b".")
@@ -62,6 +78,10 @@ class Runtime:
 
     def end_at_once(self) -> None:
         """End it and all that it started without asking; nothing is left when this returns. May be called again."""
+        assert self.process.stdin is not None
+        if not self.process.stdin.closed:  # it has no orders yet, and so has made nothing
+            self.process.kill()
+            self.process.stdin.close()
         if self._owner is not None:
             owner, self._owner = self._owner, None
             os.close(owner)
@@ -84,12 +104,12 @@ def variables(project: Project, environment: Environment, env: tuple[str, ...] =
 
 
 @contextlib.contextmanager
-def private(folder: Path, variables: Mapping[str, str], flags: Sequence[str] = ()) -> Iterator[Runtime]:
-    """A server in `folder` for this command alone, on a port of 127.0.0.1 that the system chooses. It ends with the
-    block: in order, or at once when the block ends with an error or an interrupt.
+def private() -> Iterator[Runtime]:
+    """A server for this command alone, on a port of 127.0.0.1 that the system chooses. It ends with the block: in
+    order, or at once when the block ends with an error or an interrupt.
 
-    It is in a process group of its own, so that Ctrl-C on a terminal reaches only the command, and ends by
-    itself when the command is killed.
+    It starts now and does nothing until it has its orders. It is in a process group of its own, so that Ctrl-C on a
+    terminal reaches only the command, and ends by itself when the command is killed.
     """
     theirs, ours = os.pipe()
     with socket.socket() as listening:
@@ -97,17 +117,16 @@ def private(folder: Path, variables: Mapping[str, str], flags: Sequence[str] = (
         listening.listen(128)
         port = listening.getsockname()[1]
         process = subprocess.Popen(
-            command("--fd", str(listening.fileno()), "--owner-fd", str(theirs), *flags),
-            cwd=folder,
-            env=dict(variables),
-            stdin=subprocess.DEVNULL,
+            command("--orders"),
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             pass_fds=(listening.fileno(), theirs),
             start_new_session=True,
         )
+        flags = ("--fd", str(listening.fileno()), "--owner-fd", str(theirs))
     os.close(theirs)
-    runtime = Runtime(process, f"http://127.0.0.1:{port}", ours)
+    runtime = Runtime(process, f"http://127.0.0.1:{port}", ours, flags)
     try:
         yield runtime
         runtime.end()

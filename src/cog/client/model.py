@@ -12,7 +12,7 @@ from cog.client.connection import Answer, Connection
 from cog.client.interface import Interface
 from cog.errors import CogError, InputError, ModelFailed, ServerUnreachable
 
-POLL: Final = 0.02  # seconds between two looks at a model that is being set up
+POLL: Final = 0.01  # seconds between two looks at a model that is being set up
 CANCEL_TIMEOUT: Final = 5.0  # seconds for the answer to a cancel
 # The states in which a model takes a prediction, or says itself why it does not (J32).
 _UP: Final = ("READY", "BUSY", "UNHEALTHY")

@@ -18,10 +18,11 @@ from cog.environment.environment import Environment
 
 DEADLINE: Final = 300.0  # seconds for an import, as much as a setup gets
 _LAST_LINES: Final = 15
+_NO_PACKAGE: Final = "The model cannot be imported. Add the package to its requirements, or correct the name."
 _WHY: Final = {
     "LoadError": "The model cannot be found. Correct the reference in cog.yaml, or the file.",
     "SignatureError": "No request could be checked, so the model cannot be served. Correct what is named.",
-    "import": "The model cannot be imported. Is a package missing in its requirements?",
+    "import": "The model cannot be imported. Correct the line that is shown last, or what it rests on.",
 }
 
 
@@ -54,7 +55,8 @@ def _told(outcome: dict[str, str], source: Place) -> Iterator[Finding]:
         yield Finding("python-import", "ok", "the model can be imported")
     first, *more = outcome["text"].splitlines() or [""]
     detail = "\n".join([*more, *outcome.get("detail", "").rstrip().splitlines()])
-    yield Finding(check, "error", first, source, _WHY[kind], detail)
+    advice = _NO_PACKAGE if first.startswith("ModuleNotFoundError:") else _WHY[kind]
+    yield Finding(check, "error", first, source, advice, detail)
 
 
 def _run(

@@ -144,7 +144,7 @@ def _writes_globals(source: Source) -> bool:
 
 def _no_file(patient: Patient, wanted: str) -> Finding:
     path = patient.folder / wanted.partition(":")[0]
-    names = sorted(found.name for found in patient.folder.glob("*.py"))
+    names = sorted(found.name for found in patient.folder.glob("*.py") if found.is_file())
     near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
     advice = f"Did you mean {near[0]}?" if near else "Create it, or correct the name in cog.yaml."
     text = f"{wanted.partition(':')[0]} does not exist, but cog.yaml names it as the model"

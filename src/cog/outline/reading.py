@@ -214,7 +214,11 @@ def _models(module: Module) -> Iterable[str]:
 
 def _no_file(reference: str, path: Path, folder: Path) -> str:
     text = f"{path} does not exist, but {reference!r} names it."
-    near = _near(path.name, (found.name for found in folder.glob("*.py"))) if folder.is_dir() else ""
+    near = (
+        _near(path.name, (found.name for found in folder.glob("*.py") if found.is_file()))
+        if folder.is_dir()
+        else ""
+    )
     return text + (near or " Check the path: it is taken relative to the folder of cog.yaml.")
 
 

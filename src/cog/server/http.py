@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -10,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cog import bundle
 from cog import settings as options
@@ -18,11 +17,14 @@ from cog.backend.head_start import HeadStart
 from cog.backend.owner import Spec
 from cog.errors import CogError
 from cog.files.folders import RuntimeFolder, unusable
-from cog.server import init, memory, open_files
+from cog.server import init, memory, open_files, orders
 from cog.server.lifecycle import Lifecycle, owned_by
 from cog.server.source import Source, locate
 from cog.settings import Settings
 from cog.telemetry import logs
+
+if TYPE_CHECKING:
+    import asyncio
 
 log = logging.getLogger("cog.server")
 
@@ -35,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     lifecycle = Lifecycle()
     lifecycle.watch_signals()
     try:
-        settings = options.read(sys.argv[1:] if argv is None else argv, os.environ)
+        arguments = orders.taken(list(sys.argv[1:] if argv is None else argv))
+        settings = options.read(arguments, os.environ)
         logs.configure(settings.log_level, settings.log_format, sys.stderr)
         for warning in settings.warnings:
             log.warning("%s", warning)
@@ -83,6 +86,8 @@ def _occupy_descriptors() -> None:
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
+    import asyncio
+
     try:
         import uvloop
     except ImportError:  # where it cannot be installed asyncio's own loop serves, only slower

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
@@ -10,9 +9,12 @@ import stat
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cog.errors import SettingError
+
+if TYPE_CHECKING:
+    import asyncio
 
 log = logging.getLogger("cog.server")
 
@@ -51,9 +53,8 @@ class Lifecycle:
         self._signaled = False
         self._told = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ending = asyncio.Event()
         self._held = False
-        self._beginning = asyncio.Event()
+        self._news: asyncio.Event | None = None  # something of the above has changed
 
     def watch_signals(self) -> None:
         """Take the signals of this process. Those that come before `arm()` count when it is called."""
@@ -99,14 +100,12 @@ class Lifecycle:
     def _outlive(self, owner: int) -> None:
         while os.read(owner, 1024):
             self._held = False
-            self._tell(self._beginning)
+            self._tell()
         self._at_once(128 + signal.SIGHUP)
 
     async def released(self) -> None:
         """Return when the server may begin, or is told to end."""
-        self._loop = asyncio.get_running_loop()
-        if self._held and not self._told:
-            await self._beginning.wait()
+        await self._until(lambda: self._told or not self._held)
 
     @property
     def told(self) -> bool:
@@ -117,15 +116,21 @@ class Lifecycle:
         """Begin the end."""
         if not self._told:
             self._told = True
-            self._tell(self._beginning)
-            self._tell(self._ending)
+            self._tell()
 
-    def _tell(self, event: asyncio.Event) -> None:
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(event.set)  # a signal comes in the middle of anything
+    def _tell(self) -> None:
+        if self._loop is not None and self._news is not None:
+            self._loop.call_soon_threadsafe(self._news.set)  # a signal comes in the middle of anything
 
     async def ended(self) -> None:
         """Return when the end has begun."""
+        await self._until(lambda: self._told)
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        import asyncio  # here: the first worker is started before
+
+        self._news = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        if not self._told:
-            await self._ending.wait()
+        while not reached():
+            await self._news.wait()
+            self._news.clear()

@@ -7,7 +7,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import secrets
 import shutil
 from collections.abc import Callable
 from typing import Final
@@ -74,7 +73,7 @@ class OutputEncoder:
                 f"the output names too many files: more than {len(self.files):,} in one value. Return an archive "
                 "of them, or yield them one by one."
             )
-        mark = f"{secrets.token_hex(16)}:{self._count}"
+        mark = f"{os.urandom(16).hex()}:{self._count}"
         self.files.append([mark, path, name])
         return mark
 
