@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_SLOW := $(VENV)/.installed-slow
 
+# Tests start hundreds of Pythons; each would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help serve test test-slow soak fuzz check format docs bench clean
 
@@ -52,7 +55,8 @@ docs: $(INSTALLED) ## Write the generated documents again, check every link, bui
 	$(BIN)/python -m scripts.documents
 	@$(SITE)
 
-bench: $(INSTALLED) ## Measure what the server adds to a model
+bench: $(INSTALLED) ## Measure what the server and the command line add to a model
+	$(BIN)/python benchmarks/cli.py
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/streaming.py
 
