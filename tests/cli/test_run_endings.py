@@ -26,9 +26,10 @@ class Runner(BaseRunner):
             time.sleep(0.01)
 
     def run(self, n: int = 1000000, deaf: bool = False) -> ConcatenateIterator[str]:
-        print("run begins")
         for number in range(n):
             try:
+                if number == 0:
+                    print("run begins")
                 yield f"word{number}\\n"
                 time.sleep(0.01)
             except CancelationException:
