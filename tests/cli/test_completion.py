@@ -34,7 +34,6 @@ class Runner(BaseRunner):
 SHELLS = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
     "zsh": ["zsh", "-f", "-i"],
-    "fish": ["fish", "--no-config", "--interactive"],
 }
 # Looked for where a machine has them; a shell that is not there is passed over.
 HERE = [
