@@ -34,7 +34,10 @@ class Runner(BaseRunner):
 SHELLS = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
     "zsh": ["zsh", "-f", "-i"],
+    "fish": ["fish", "--no-config", "--interactive"],
 }
+# Makes the terminal that it stands on the one of its session, without which fish refuses to read from it.
+OWN_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
 # Looked for where a machine has them; a shell that is not there is passed over.
 HERE = [
     pytest.param(
@@ -80,7 +83,13 @@ def shell(name: str, project: Path) -> Iterator[int]:
         }
     )
     process = subprocess.Popen(
-        SHELLS[name], cwd=project, env=env, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        [sys.executable, "-c", OWN_TERMINAL, *SHELLS[name]],
+        cwd=project,
+        env=env,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
     )
     os.close(theirs)
 
