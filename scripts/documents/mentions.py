@@ -25,7 +25,7 @@ INTERNAL: Final = frozenset(("COG_WORKER_MARK",))
 # Everybody's.
 STANDARD: Final = frozenset(("COMP_WORDS", "PATH", "SHELL"))
 _OURS: Final = re.compile(r"COG_[A-Z0-9_]*[A-Z0-9]")
-_PARAMETER: Final = re.compile(r"{\w+:id}")
+_PARAMETER: Final = re.compile(r"{\w+:(last_)?id}")
 _ANY: Final = re.compile(r"[A-Z][A-Z0-9_]+")
 
 

@@ -348,6 +348,9 @@ def test_any_id_in_the_path_is_taken_or_refused(server: Server, text: str, safe:
     path = quote(text, safe=safe)
     answer = server.call("PUT", f"/predictions/{path}", {"input": {}})
     shown = judged(answer)
+    if text.endswith("/cancel"):  # another address, however its slash is written
+        assert answer.status == 405
+        return
     if valid(text):
         assert (answer.status, shown["id"]) == (200, text)
     else:
@@ -449,6 +452,7 @@ def test_unknown_names_are_dropped_and_named_once_in_the_log(server: Server) -> 
     for _ in range(3):
         shown = judged(server.predict({"numbr": 3, "zzz": {}, "number": 1}))
         assert (shown["input"], shown["output"]["number"]) == ({"number": 1}, 1)
+    server.wait_log("numbr")
     said = [line for line in server.lines if "numbr" in line["fields"].get("names", ())]
     assert [(line["level"], line["fields"]["names"]) for line in said] == [("WARNING", ["numbr", "zzz"])]
     assert "number" in said[0]["fields"]["inputs_of_the_model"]

@@ -86,12 +86,22 @@ def test_404_comes_before_everything(server: Server, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("DELETE", "/predictions"), ("POST", "/predictions/x"), ("PUT", "/predictions")]
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/predictions", "GET, HEAD, POST"),
+        ("PUT", "/predictions", "GET, HEAD, POST"),
+        ("POST", "/predictions/x", "GET, HEAD, PUT"),
+        ("PUT", "/predictions/x/cancel", "POST"),
+        ("GET", "/predictions/x/cancel", "POST"),
+        ("OPTIONS", "/", "GET, HEAD"),
+    ],
 )
-def test_405_comes_before_413(server: Server, method: str, path: str) -> None:
+def test_405_comes_before_413_and_names_every_method(
+    server: Server, method: str, path: str, allowed: str
+) -> None:
     answer = server.call(method, path, body=LARGE, headers=TEXT)
     refused(answer, 405, f"does not take {method}")
-    assert method not in answer.headers["allow"]
+    assert answer.headers["allow"] == allowed
 
 
 def test_413_comes_before_415(server: Server) -> None:

@@ -60,7 +60,7 @@ def works(server: Server) -> int:
     server.wait_health("READY")
     answer = server.predict(body("return os.getpid()"))
     assert (answer.status, answer.json()["status"]) == (200, "succeeded"), answer.body
-    assert zombies(server) == []
+    until(lambda: zombies(server), lambda left: left == [], 1)
     return int(answer.json()["output"])
 
 
@@ -185,7 +185,7 @@ def test_a_worker_that_never_connects(serve: Any, tmp_path: Path, text: str, mod
     assert answer.status == 503
     assert cause in answer.json()["error"]
     assert "COG_WORKER_PYTHON" in answer.json()["error"] or "SIGKILL" in cause
-    assert zombies(server) == []
+    until(lambda: zombies(server), lambda left: left == [], 1)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_an_import_that_ends_it(serve: Any, code: str, cause: str) -> None:
     assert cause in shown["setup"]["logs"]
     assert cause in server.predict().json()["error"]
     until(server.workers, lambda pids: not pids, 1)
-    assert zombies(server) == []
+    until(lambda: zombies(server), lambda left: left == [], 1)
 
 
 def test_a_setup_without_an_end_is_ended_with_its_children(serve: Any) -> None:

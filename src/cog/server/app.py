@@ -19,6 +19,12 @@ class IdConvertor(PathConvertor):
     regex = "(?s:.+)"
 
 
+class LastIdConvertor(IdConvertor):
+    """An id that ends the path. What ends with /cancel is the address of a cancel, which takes no other method."""
+
+    regex = "(?s:(?!.*/cancel$).+)"
+
+
 class Application:
     """The whole application. `POST /predictions` answers its own errors, so it goes past Starlette's layers."""
 
@@ -40,12 +46,13 @@ class Application:
 def _routed(create: Create, routes: Routes) -> Starlette:
     """Every route. A trailing slash is another address, which does not exist."""
     register_url_convertor("id", IdConvertor())
-    one = "/predictions/{prediction_id:id}"
+    register_url_convertor("last_id", LastIdConvertor())
+    one = "/predictions/{prediction_id:last_id}"
     app = Starlette(
         routes=[
             Route("/predictions", create, methods=["POST"]),
             Route("/predictions", routes.list, methods=["GET"]),
-            Route(f"{one}/cancel", routes.cancel, methods=["POST"]),
+            Route("/predictions/{prediction_id:id}/cancel", routes.cancel, methods=["POST"]),
             Route(one, create, methods=["PUT"]),
             Route(one, routes.get, methods=["GET"]),
             Route("/health-check", routes.health_check, methods=["GET"]),

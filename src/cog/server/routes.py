@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Match, Route
 
 from cog.backend.protocol import SetupReport
 from cog.errors import CogError, MethodNotAllowed, NotFound, NotReady
@@ -157,8 +158,7 @@ class Routes:
     async def wrong_method(self, request: Request, error: Exception) -> Response:
         """An address that does not take this method."""
         response = _refused(MethodNotAllowed(f"{request.url.path[:200]} does not take {request.method}"))
-        allow = getattr(error, "headers", None) or {}
-        response.headers.update(allow)
+        response.headers["allow"] = ", ".join(sorted(_methods(request)))
         return response
 
     async def failed(self, request: Request, error: Exception) -> Response:
@@ -202,6 +202,17 @@ def _policy(page: str) -> str:
 def _hashes(texts: Iterable[str]) -> str:
     digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts)
     return " ".join(f"'sha256-{digest}'" for digest in digests)
+
+
+def _methods(request: Request) -> set[str]:
+    """What an address takes (RFC 9110, 10.2.1): all of it, where Starlette names only its first route."""
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    return {
+        method
+        for route in routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
 
 
 def _json(value: object, status: int = 200) -> Response:
