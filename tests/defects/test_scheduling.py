@@ -41,8 +41,8 @@ def test_j8_a_slow_healthcheck_delays_nothing(served: Served, beside: Beside) ->
     server.wait_file("checking")
     began = time.monotonic()
     assert server.predict({"wait": False}).json()["output"] == "done"
+    (server.folder / "running").unlink()
     running = beside(server.predict, {"wait": True}, fields={"id": "one"})
-    (server.folder / "running").unlink(missing_ok=True)
     server.wait_file("running")
     assert server.call("POST", "/predictions/one/cancel").status == 200
     assert running.result(10).json()["status"] == "canceled"
@@ -55,8 +55,16 @@ def test_j17_a_sync_model_runs_in_one_thread(served: Served) -> None:
     threads = [server.predict({"s": code}).json()["output"] for _ in range(12)]
     assert len({ident for ident, _ in threads}) == 1
     assert threads[0][1] is True
-    server.predict({"s": "import sqlite3, contextvars; self.base = sqlite3.connect(':memory:')"})
-    used = "import asyncio, signal\nself.base.execute('select 1')\nsignal.signal(signal.SIGUSR1, signal.SIG_DFL)\nasyncio.get_event_loop()"
+    made = (
+        "import contextvars, sqlite3, threading\n"
+        "self.base, self.local, self.var = sqlite3.connect(':memory:'), threading.local(), contextvars.ContextVar('var')\n"
+        "self.local.kept = True; self.var.set(True)"
+    )
+    server.predict({"s": made})
+    used = (
+        "import asyncio, signal\nself.base.execute('select 1')\nsignal.signal(signal.SIGUSR1, signal.SIG_DFL)\n"
+        "asyncio.get_event_loop()\nassert self.local.kept and self.var.get()"
+    )
     assert server.predict({"s": used}).json()["error"] is None
 
 
