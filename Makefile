@@ -20,8 +20,10 @@ help: ## List the targets
 serve: $(INSTALLED) ## Serve examples/blur on port 5000 (another one: PORT=8000 make serve)
 	@$(BIN)/python scripts/serve_example.py blur
 
+# One more than there are processors, since many tests wait for a process; more than 4 disturb each other.
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
 test: check ## Run the checks and the tests
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 test-slow: $(INSTALLED_SLOW) ## Run the tests that take minutes or need more tools
 	$(BIN)/pytest -m slow
@@ -58,7 +60,8 @@ docs: $(INSTALLED) ## Write the generated documents again, check every link, bui
 bench: $(INSTALLED) ## Measure what the server and the command line add to a model
 	$(BIN)/python benchmarks/cli.py
 	$(BIN)/python benchmarks/overhead.py
-	$(BIN)/python benchmarks/streaming.py
+	$(BIN)/python -m benchmarks.streaming
+	$(BIN)/python -m benchmarks.long_output
 
 clean: ## Remove the environment and everything that was generated
 	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

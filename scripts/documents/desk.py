@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from scripts.documents import keys, mentions, settings, states
+from scripts.documents import compatibility, keys, mentions, settings, states, types
 from scripts.documents.commands import commands_page
 from scripts.documents.links import dead_links
 
@@ -23,6 +23,7 @@ GENERATED: Final[dict[str, Callable[[], str]]] = {
     "docs/settings.md": settings.page,
     "docs/states.md": states.page,
     "docs/states.svg": states.picture,
+    "docs/types.md": types.page,
 }
 
 
@@ -49,6 +50,7 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
     documents = sorted({path for pattern in DOCUMENTS for path in root.glob(pattern)})
     problems += [row for document in documents for row in dead_links(document, root)]
     problems += mentions.missing(root)
+    problems += compatibility.problems(root)
     for row in problems:
         print(row)
     print(f"{len(documents)} documents: {'not ' if problems else ''}in order")

@@ -17,15 +17,18 @@ from starlette.routing import Route
 import cog
 from cog.server import app
 from cog.server.create import Create
+from cog.server.replicate import Hosted
 from cog.server.routes import Routes
+from cog.server.trainings import Trainings
+from cog.server.uploads import Uploads
 
 SOURCE: Final = Path(cog.__file__).parent
 # Set by one part of cog for another; nobody else does.
 INTERNAL: Final = frozenset(("COG_WORKER_MARK",))
 # Everybody's.
-STANDARD: Final = frozenset(("COMP_WORDS", "PATH", "SHELL"))
+STANDARD: Final = frozenset(("COMP_WORDS", "HOME", "PATH", "SHELL"))
 _OURS: Final = re.compile(r"COG_[A-Z0-9_]*[A-Z0-9]")
-_PARAMETER: Final = re.compile(r"{\w+:(last_)?id}")
+_PARAMETER: Final = re.compile(r"{\w+_id(:\w+)?}")
 _ANY: Final = re.compile(r"[A-Z][A-Z0-9_]+")
 
 
@@ -37,7 +40,8 @@ def missing(root: Path) -> Iterator[str]:
         for text in found:
             if not re.search(rf"`{re.escape(text)}[`(\[]", page):
                 yield f"docs/{name} says nothing about `{text}`"
-    everything = "\n".join(pages.values())
+    # A row of the table of tests says nothing about what a variable means.
+    everything = "\n".join(text for name, text in pages.items() if name != "compatibility.md")
     for variable in sorted(variables()):
         if f"`{variable}" not in everything:
             yield f"no page of docs says anything about the variable `{variable}`"
@@ -45,8 +49,10 @@ def missing(root: Path) -> Iterator[str]:
 
 def routes() -> list[str]:
     """`METHOD /path` of each route that the server has."""
-    # The table needs no more of these than their methods, so neither is ever set up.
-    table = app._routed(Create.__new__(Create), Routes.__new__(Routes)).routes
+    # The table needs no more of these than their methods, so none is ever set up.
+    parts = Create.__new__(Create), Routes.__new__(Routes), Trainings.__new__(Trainings)
+    hosted = [*Hosted.__new__(Hosted).routes(), *Uploads.__new__(Uploads).routes()]
+    table = app._routed(*parts, hosted=hosted).routes
     return [
         f"{method} {_PARAMETER.sub('{id}', route.path)}"
         for route in table
@@ -82,6 +88,11 @@ def _named(node: ast.AST) -> set[str]:
                 args=[ast.Constant(value=str(text)), *_],
             )
         ) if "environ" in ast.unparse(place) or ast.unparse(place) == "os":
+            return {text} if _ANY.fullmatch(text) else set()
+        # "X" in environ
+        case ast.Compare(
+            left=ast.Constant(value=str(text)), ops=[ast.In() | ast.NotIn()], comparators=[place]
+        ) if "environ" in ast.unparse(place):
             return {text} if _ANY.fullmatch(text) else set()
         case _:
             return set()

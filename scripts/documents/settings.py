@@ -23,12 +23,16 @@ A size is a number of bytes, or has a unit: `64KiB`, `100MiB`, `1GB`. Times are 
 {others}
 """
 # What is no option of the server, by variable: who reads it, and what it means.
-_OTHERS: Final = {
+OTHERS: Final = {
     "NO_COLOR": ("commands, server", "Any text: no colours and no live line."),
     "COG_NO_COLOR": ("commands, server", "The same, for cog alone."),
     "TERM": ("commands, server", "`dumb`: the same."),
     "TMPDIR": ("server", "Where the files of predictions lie. Default: `/tmp`."),
-    "COG_WEIGHTS": ("model", "The text for a parameter `weights` of `setup()`."),
+    "COG_WEIGHTS": ("model", "A parameter `weights` of `setup()`: a `Path`, a URL or a path, or the text."),
+    "KUBERNETES_SERVICE_HOST": (
+        "server",
+        "Any text: the first `GET /health-check` that finds the model ready makes the file `/var/run/cog/ready`.",
+    ),
     "REPLICATE_API_TOKEN": (
         "`cog run --use-replicate-token`",
         "Handed to the model as `replicate_api_token`.",
@@ -39,6 +43,16 @@ _OTHERS: Final = {
     "UV_INDEX": ("environments", "Where else; `PIP_EXTRA_INDEX_URL` where it is not set."),
     "UV_OVERRIDE": ("environments", "Files of versions that hold whatever the requirements say."),
     "UV_PYTHON_DOWNLOADS": ("environments", "`never`: download no Python."),
+    "UV_CONFIG_FILE": ("environments", "uv's configuration; with one pip's files are left alone."),
+    "PIP_CONFIG_FILE": (
+        "environments",
+        "pip's configuration, in the place of the user's; `/dev/null`: none.",
+    ),
+    "XDG_CONFIG_HOME": (
+        "environments",
+        "Where the user's `pip/pip.conf` and `uv/uv.toml` lie. Default: `~/.config`.",
+    ),
+    "XDG_CONFIG_DIRS": ("environments", "Where the machine's `pip/pip.conf` lies. Default: `/etc/xdg`."),
     "PYENV_ROOT": ("environments", "Where pyenv keeps its Pythons. Default: `~/.pyenv`."),
     "UV_FIND_LINKS": (
         "environments",
@@ -49,5 +63,5 @@ _OTHERS: Final = {
 
 def page() -> str:
     """The whole page."""
-    others = [f"| `{name}` | {reader} | {meaning} |" for name, (reader, meaning) in _OTHERS.items()]
+    others = [f"| `{name}` | {reader} | {meaning} |" for name, (reader, meaning) in OTHERS.items()]
     return _PAGE.format(table=settings.reference_markdown(), others="\n".join(others))

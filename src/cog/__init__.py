@@ -61,6 +61,8 @@ _PLACES: Final = {
     "scope": ("current_scope",),
     "types": ("File", "Path", "Secret", "URLFile", "URLPath"),
 }
+# [compat] Once `import cog` imported these too: models write `cog.types.Path`.
+_MODULES: Final = ("coder", "errors", "exceptions", "input", "mode", "predictor", "suppress_output", "types")
 
 
 def __getattr__(name: str) -> object:
@@ -76,6 +78,8 @@ def __getattr__(name: str) -> object:
         from cog.sdk import deprecated
 
         return deprecated.find(name)
+    if name in _MODULES:
+        return importlib.import_module(f"cog.{name}")
     raise AttributeError(f"module 'cog' has no attribute {name!r}")
 
 

@@ -6,7 +6,18 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-PARTS: Final = ("__init__.py", "py.typed", "version.py", "errors.py", "sdk", "signature", "worker")
+# Where names of the SDK once stood, or, for some, still do.
+OLD_PLACES: Final = ("coder", "exceptions", "input", "mode", "predictor", "suppress_output", "types")
+PARTS: Final = (
+    "__init__.py",
+    "py.typed",
+    "version.py",
+    "errors.py",
+    "sdk",
+    "signature",
+    "worker",
+    *(f"{name}.py" for name in OLD_PLACES),
+)
 
 # `python FOLDER` runs this file and puts FOLDER first on the module path, also under `python -I`.
 _ENTRY: Final = '''"""Starts a worker."""

@@ -56,6 +56,11 @@ class OutlineError(CogError):
     """The model's source cannot be read: no such file, no Python, or nothing of that name in it."""
 
 
+class InputRefused(CogError):
+    """A value has the right shape, but a class of the model's own does not take it: a validator of pydantic's, a
+    `__post_init__`, a `Coder`."""
+
+
 # What a person typed, and what became of it.
 
 
@@ -75,6 +80,14 @@ class InputError(UsageError):
 
 class EnvironmentFailed(CogError):
     """The model's environment cannot be made: no such Python, or its requirements cannot be installed."""
+
+
+class EngineMissing(CogError):
+    """No container engine can be used here."""
+
+
+class ImageFailed(CogError):
+    """An image cannot be built, sent or run."""
 
 
 class ModelFailed(CogError):
@@ -180,6 +193,12 @@ class TooManySubscribers(CogError):
     """A prediction's events are read by as many clients as there may be (429)."""
 
     status = 429
+
+
+class InsufficientStorage(CogError):
+    """A file that a client sends cannot be kept (507): usually because the server's disk is full."""
+
+    status = 507
 
 
 class NotReady(CogError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,15 +11,14 @@ from typing import TypeAlias
 
 import pytest
 
-from cog import bundle
 from cog.backend.local import LocalBackend
-from cog.backend.owner import Spec
 from cog.backend.pool import Pool
 from cog.backend.protocol import Backend, Order, State
 from cog.backend.succession import Succession
 from cog.errors import NotReady
-from cog.prediction.events import Done, Event, Log, Output, Source, Started, Status
+from cog.prediction.events import Done, Log, Output, Started, Status
 from support.serving import children, write_model
+from support.watching import Sink, Watcher, spec_of
 
 MODEL = """
     import os, time
@@ -46,14 +44,6 @@ MODEL = """
 Make: TypeAlias = Callable[[Path, Path], Backend]
 
 
-def spec_of(folder: Path, kit: Path) -> Spec:
-    kit.mkdir()
-    bundle.build(kit)
-    return Spec(
-        (sys.executable, "-u", str(kit)), "run.py:Runner", str(folder), dict(os.environ), cancel_grace=5.0
-    )
-
-
 def local(folder: Path, kit: Path) -> Backend:
     return LocalBackend(spec_of(folder, kit), Pool(wanted=2))
 
@@ -64,46 +54,6 @@ def replaceable(folder: Path, kit: Path) -> Backend:
 
 
 BACKENDS: list[Make] = [local, replaceable]
-
-
-class Watcher:
-    def __init__(self) -> None:
-        self.news = asyncio.Condition()
-        self.text = ""
-
-    def changed(self) -> None:
-        _ = asyncio.ensure_future(self._tell())  # noqa: RUF006
-
-    async def _tell(self) -> None:
-        async with self.news:
-            self.news.notify_all()
-
-    def printed(self, text: str, source: Source, worker: int, setup: bool) -> None:
-        self.text += text
-
-    async def until(self, reached: Callable[[], bool]) -> None:
-        async with self.news:
-            await asyncio.wait_for(self.news.wait_for(reached), 20)
-
-
-class Sink:
-    """Keeps the events of one run."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.ended = asyncio.Event()
-
-    def __call__(self, event: Event) -> None:
-        assert not self.ended.is_set(), f"{event} after the end"
-        self.events.append(event)
-        if isinstance(event, Done):
-            self.ended.set()
-
-    async def done(self) -> Done:
-        await asyncio.wait_for(self.ended.wait(), 20)
-        last = self.events[-1]
-        assert isinstance(last, Done)
-        return last
 
 
 def run(make: Make, tmp_path: Path, test: Callable[[Backend, Watcher], Awaitable[None]]) -> None:

@@ -20,7 +20,7 @@ from cog.backend.local import LocalBackend
 from cog.backend.owner import Spec
 from cog.backend.pool import Pool
 from cog.backend.protocol import Order, State
-from cog.prediction.events import Done, Event, Source
+from cog.prediction.events import Done, Event, Log, Source, Status
 from support.models import SYNC
 from support.serving import is_guard, until, write_model
 
@@ -30,11 +30,12 @@ DEADLINE = 20.0
 class House:
     """A backend and what it told."""
 
-    def __init__(self, folder: Path, **pool: Any) -> None:
+    def __init__(self, folder: Path, source: str, grace: float, **pool: Any) -> None:
         kit = folder / "kit"
         bundle.build(kit)
-        self.model = write_model(folder / "model", SYNC)
-        spec = Spec((sys.executable, "-u", str(kit)), "run.py:Runner", str(self.model), dict(os.environ))
+        self.model = write_model(folder / "model", source)
+        command = (sys.executable, "-u", str(kit))
+        spec = Spec(command, "run.py:Runner", str(self.model), dict(os.environ), cancel_grace=grace)
         self.backend = LocalBackend(spec, Pool(**{"wanted": 1, **pool}))
         self._news = asyncio.Event()
 
@@ -55,20 +56,28 @@ class House:
     async def become(self, state: State) -> None:
         await self.until(lambda: self.backend.standing.state is state)
 
-    async def run(self, code: str) -> Done:
+    async def run(self, code: str, *, cancel: bool = False) -> Done:
         ended: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
 
+        begun = asyncio.Event()
+
         def take(event: Event) -> None:
+            if isinstance(event, Log):
+                begun.set()
+                self.changed()
             if isinstance(event, Done):
                 ended.set_result(event)
 
-        self.backend.run(Order(b'{"code":"%s"}' % code.encode(), str(self.model / "files")), take)
+        run = self.backend.run(Order(b'{"code":"%s"}' % code.encode(), str(self.model / "files")), take)
+        if cancel:
+            await self.until(begun.is_set)
+            run.cancel()
         return await asyncio.wait_for(ended, DEADLINE)
 
 
 @asynccontextmanager
-async def living(folder: Path, **pool: Any) -> AsyncIterator[House]:
-    house = House(folder, **pool)
+async def living(folder: Path, source: str = SYNC, grace: float = 10.0, **pool: Any) -> AsyncIterator[House]:
+    house = House(folder, source, grace, **pool)
     await house.backend.start(house)
     try:
         yield house
@@ -109,6 +118,73 @@ def test_a_defunct_one_is_tried_again_and_comes_up(tmp_path: Path, monkeypatch: 
             await house.until(lambda: house.backend.slots == 0)
             assert house.backend.standing.state is State.STARTING
             await house.become(State.READY)
+
+    act(story())
+
+
+def test_a_setup_that_fails_on_respawn_counts_as_a_death(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "PAUSES", (0.0,) * 5)
+    monkeypatch.setattr(local, "DEATHS", 2)
+
+    async def story() -> None:
+        async with living(tmp_path) as house:
+            await house.become(State.READY)
+            (house.model / "run.py").write_text(
+                "open('tries', 'a').write('x')\nraise RuntimeError('broken meanwhile')\n"
+            )
+            await house.run("os._exit(1)")
+            await house.become(State.DEFUNCT)
+            assert (house.model / "tries").read_text() == "x"
+            assert "broken meanwhile" in str(house.backend.standing.cause)
+
+    act(story())
+
+
+def test_a_kill_after_the_grace_is_no_death(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "PAUSES", (0.0,) * 5)
+    monkeypatch.setattr(local, "DEATHS", 2)
+    deaf = "import ctypes; print('begun', flush=True); ctypes.PyDLL(None).sleep(60)"  # holds the GIL
+
+    async def story() -> None:
+        async with living(tmp_path, grace=0.0) as house:
+            for _ in range(local.DEATHS):
+                await house.become(State.READY)
+                assert (await house.run(deaf, cancel=True)).status is Status.CANCELED
+                await house.until(lambda: house.backend.slots == 0)
+            await house.become(State.READY)
+
+    act(story())
+
+
+FURTHER = SYNC.replace(
+    "    def run",
+    """    def setup(self):
+        with open("setups", "a") as file:
+            file.write("x")
+        if os.path.getsize("setups") > 1:
+            raise RuntimeError("no room for a second one")
+
+    def run""",
+)
+
+
+def test_a_further_worker_whose_setup_fails_is_tried_3_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "PAUSES", (0.0,) * 5)
+
+    async def story() -> None:
+        async with living(tmp_path, FURTHER, wanted=2) as house:
+            await house.become(State.READY)
+            await asyncio.to_thread(
+                until, lambda: caplog.text, lambda said: "given up after 3 failed setups" in said
+            )
+            assert "no room for a second one" in caplog.text
+            assert (house.model / "setups").read_text() == "xxxx"
+            assert (house.backend.standing.state, house.backend.slots) == (State.READY, 1)
+            assert (await house.run("out = 1")).payload == b"1"
 
     act(story())
 

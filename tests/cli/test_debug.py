@@ -53,7 +53,7 @@ def test_says_when_the_environment_is_ready(shell: Shell, project: Path) -> None
 
 
 def test_as_text(shell: Shell, project: Path) -> None:
-    done = called("debug", folder=project, env=shell.environ)
+    done = called("debug", "--text", folder=project, env=shell.environ)
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     assert "run: run.py:Runner" in lines

@@ -56,10 +56,10 @@ def test_errors_exit_with_1_and_warnings_alone_with_0(tmp_path: Path) -> None:
     assert 'warning: cog.yaml:1: deprecated field "predict": use "run" instead' in warned.err
     assert "`cog doctor --fix` mends 3 of them." in warned.err
 
-    (tmp_path / "run.py").write_text(OLD)
+    (tmp_path / "run.py").write_text(OLD.replace("cog.predictor", "cog.prediktor"))
     wrong = typed("doctor", folder=tmp_path)
     assert wrong.code == 1
-    assert "  error: run.py:3: there is no module cog.predictor [python-deprecated-imports]\n" in wrong.err
+    assert "  error: run.py:3: there is no module cog.prediktor [python-deprecated-imports]\n" in wrong.err
     assert wrong.err.splitlines()[-1].startswith("error: 1 error and ")
 
 
@@ -148,6 +148,16 @@ def test_deep_imports_the_model_and_reads_its_signature(tmp_path: Path) -> None:
     assert "noise" not in done.err
 
 
+def test_a_model_that_only_trains(tmp_path: Path) -> None:
+    write_model(
+        tmp_path, "def train(steps: int = 3) -> str:\n    return str(steps)\n", 'train: "run.py:train"\n'
+    )
+    done = deep(tmp_path)
+    assert done.code == 0, done.err
+    assert line(done, "python-signature") == "ok: its signature is right: 1 input [python-signature]"
+    assert line(done, "config-predict-ref").startswith("ok: ")
+
+
 def test_deep_shows_the_models_own_traceback(tmp_path: Path) -> None:
     source = MODEL + "\ndef load():\n    import no_such_package_at_all\n\nload()\n"
     write_model(tmp_path, source, CONFIG)
@@ -180,7 +190,7 @@ def test_deep_survives_whatever_the_model_does(source: str, text: str, tmp_path:
 
 
 def test_deep_names_every_fault_of_the_signature(tmp_path: Path) -> None:
-    source = MODEL.replace("text: str", "text: set, other: complex, *more: int")
+    source = MODEL.replace("text: str", "text: memoryview, other: complex, *more: int")
     write_model(tmp_path, source, CONFIG)
     done = deep(tmp_path)
     assert done.code == 1

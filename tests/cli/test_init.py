@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import math
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cog.cli.init import TEMPLATES
+from cog.cli.init import TEMPLATES, origin
 from cog.config.parse import load
 from conftest import Serve
 from support.serving import Server
@@ -206,11 +207,45 @@ def test_the_workflow_runs_the_model(name: str, project: Make) -> None:
     document: Any = yaml.safe_load((folder / ".github/workflows/push.yaml").read_text())
     steps = document["jobs"]["model"]["steps"]
     assert steps[1]["with"]["python-version"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
-    assert [step["run"] for step in steps if "run" in step] == [
-        "pip install cog",
-        "cog doctor --deep",
-        TEMPLATES[name].command,
-    ]
+    install, *others = [step["run"] for step in steps if "run" in step]
+    assert others == ["cog doctor --deep", TEMPLATES[name].command]
+    assert re.fullmatch(r"\$\{\{ vars\.COG \|\| '[^']*' \}\}", document["env"]["COG"])
+    # The name cog is that of somebody else's package: nothing is installed unless it is said from where.
+    shell = ["sh", "-ec", f'pip() {{ echo pip "$@"; }}\n{install}']
+    for said, code, told in (
+        ("", 1, "::error::Where is Cog to come from?"),
+        ("git+https://x/y", 0, "pip install git+"),
+    ):
+        done = subprocess.run(shell, env={"COG": said}, capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        assert done.stdout.startswith(told)
+
+
+COMMIT = "1f" * 20
+
+
+@pytest.mark.parametrize(
+    ("record", "found"),
+    [
+        (
+            f'{{"url": "https://x.org/a/cog", "vcs_info": {{"vcs": "git", "commit_id": "{COMMIT}"}}}}',
+            f"git+https://x.org/a/cog@{COMMIT}",
+        ),
+        (
+            f'{{"url": "ssh://git@x.org/cog.git", "vcs_info": {{"vcs": "git", "requested_revision": "v1", "commit_id": "{COMMIT}"}}}}',
+            f"git+ssh://git@x.org/cog.git@{COMMIT}",
+        ),
+        ('{"url": "https://x.org/cog-1.0.whl", "archive_info": {}}', "https://x.org/cog-1.0.whl"),
+        ('{"url": "file:///home/ada/cog", "dir_info": {"editable": true}}', ""),
+        ('{"url": "https://x.org/it\'s.whl", "archive_info": {}}', ""),
+        ('{"url": "https://x.org/cog", "vcs_info": {"vcs": "git"}}', ""),
+        ("", ""),
+        ("[]", ""),
+        ("{", ""),
+    ],
+)
+def test_the_workflow_takes_cog_from_where_this_one_came(record: str, found: str) -> None:
+    assert origin(record) == found
 
 
 @pytest.mark.slow

@@ -61,11 +61,11 @@ def test_the_nearest_command_is_named(name: str, nearest: str, tmp_path: Path) -
 def test_a_name_that_is_near_to_none_lists_them(tmp_path: Path) -> None:
     done = called("xyzzy", folder=tmp_path)
     assert done.code == 1
-    assert "There are init, run, serve, exec, doctor, completion." in done.err
+    assert "There are init, run, serve, exec, build, push, login, doctor, completion." in done.err
 
 
-@pytest.mark.parametrize(("name", "meant"), [*zip(LATER, LATER, strict=True), ("buld", "build")])
-def test_commands_for_images_are_told_not_to_be_there_yet(name: str, meant: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "meant"), [*zip(LATER, LATER, strict=True), ("playgrond", "playground")])
+def test_commands_of_later_are_told_not_to_be_there_yet(name: str, meant: str, tmp_path: Path) -> None:
     done = called(name, "me/model", folder=tmp_path)
     assert done.code == 1
     assert f"There is no `cog {meant}` yet" in done.err

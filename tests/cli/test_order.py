@@ -32,7 +32,7 @@ def order(*arguments: str) -> Order:
     [
         (["-i", "a=1", "--json", "{}"], "-i and --json exclude each other"),
         (["prompt=a cat"], "prompt=a cat looks like an input: write -i prompt=a cat"),
-        (["r8.im/a/b"], "r8.im/a/b: images cannot be run yet"),
+        (["r8.im/a/b", "--url", "x"], "--url and the image r8.im/a/b exclude each other"),
         (["--setup-timeout", "0"], "--setup-timeout 0: write a number of seconds above 0"),
         (["--setup-timeout", "nan"], "--setup-timeout nan"),
         (

@@ -118,6 +118,18 @@ def test_on_a_terminal_there_is_a_live_line_and_the_time_it_took(folder: Path) -
     assert [word for word in (f"word{number}\n" for number in range(30)) if word not in plain] == []
 
 
+def test_on_a_terminal_the_last_message_has_a_line_of_its_own(folder: Path) -> None:
+    """The model's text has not ended its line."""
+    source = MODEL.replace("word{number}\\n", "word{number} ").replace('print("cleaned up")', "pass")
+    write_model(folder, source)
+    with started(folder, "run", "--no-env", env={"TERM": "xterm"}, terminal=True) as command:
+        command.wait_written("word3 ", on="out")
+        command.signal(signal.SIGINT)
+        assert command.wait() == 130
+    plain = re.sub(r"\x1b\[[0-9;]*[a-zA-Z]", "", bytes(command.out).decode())
+    assert re.search(r"word\d+ [\r\n]*\r\nCanceled\r\n$", plain), plain
+
+
 @pytest.mark.parametrize("variable", ["NO_COLOR", "TERM"])
 def test_a_plain_terminal_stays_plain(folder: Path, variable: str) -> None:
     with started(

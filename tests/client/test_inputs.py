@@ -30,6 +30,10 @@ SECRET: Schema = {"type": "string", "format": "password", "x-cog-secret": True}
 OBJECT: Schema = {"type": "object"}
 CHOICE: Schema = {"type": "string", "enum": ["plain", "bold"]}
 NULL: Schema = {"nullable": True}
+DATE: Schema = {"type": "string", "format": "date"}
+PAIR: Schema = {
+    "type": "array", "items": {"anyOf": [TEXT, INT]}, "minItems": 2, "maxItems": 2, "x-cog-items": [TEXT, INT],
+}  # fmt: skip
 
 
 def several(schema: Schema) -> Schema:
@@ -125,6 +129,22 @@ def test_items_without_a_name_or_a_value() -> None:
         ("1e999", {}, "1e999"),
         (["1", "x"], {}, [1, "x"]),
         ("s3cret", SECRET, "s3cret"),
+        ("2026-01-31", DATE, "2026-01-31"),
+        ("null", DATE | NULL, None),
+        ("2026-01-31", either(TEXT, DATE), "2026-01-31"),
+        ("9.95", {"type": "string", "format": "decimal"}, "9.95"),
+        ("anything", {"type": "string", "format": "of another server"}, "anything"),
+        ("true", {"enum": [True, "auto"]}, True),
+        ("auto", {"enum": [True, "auto"]}, "auto"),
+        ("0.5", {"enum": [0.5, 1], "type": "number"}, 0.5),
+        ("1", {"enum": ["1", 1]}, "1"),
+        ("text", either(FILE, TEXT), "text"),
+        ("https://x/y.png", either(TEXT, FILE), "https://x/y.png"),
+        ("5", either(FILE, INT), 5),
+        (["5", "5"], PAIR, ["5", 5]),
+        ('["5", 5]', PAIR, ["5", 5]),
+        (["1", "2"], several(DATE | {"format": "x"}), ["1", "2"]),
+        ('{"a": {"b": "https://x"}}', OBJECT, {"a": {"b": "https://x"}}),
     ],
 )
 def test_what_a_text_means(text: str | list[str], schema: Schema, value: object) -> None:
@@ -161,6 +181,13 @@ def test_what_a_text_means(text: str | list[str], schema: Schema, value: object)
         ("photo.jpg", FILE, "-i x=photo.jpg: a file is wanted: write -i x=@FILE, or a URL that begins with https:// or data:"),
         ("@", TEXT, "-i x=@: no file is named behind the @. Write @FILE, or @@ for a text that begins with @"),
         ("9" * 5000, INT, f"-i x={'9' * 40}...: a number of 5,000 digits is too long: Python reads at most 4,300"),
+        ("tomorrow", DATE, '-i x=tomorrow: "tomorrow" is no date such as 2026-01-31'),
+        ("2026-02-30", either(DATE, INT), '-i x=2026-02-30: "2026-02-30" is not a date or whole number'),
+        ("True", {"enum": ["auto"]}, '-i x=True: "True" is not one of: auto'),
+        ("5", PAIR, "-i x=5: 1 items are too few: at least 2 are wanted"),
+        (["a", "b"], PAIR, '-i x=...: item 2: "b" is no whole number'),
+        (["a", "1", "c"], PAIR, "-i x=...: 3 items are too many: at most 2 are wanted"),
+        ("photo.jpg", either(FILE, INT), "-i x=photo.jpg: a file is wanted"),
         ("a\udcffb", TEXT, r"-i x=a\udcffb: it holds bytes that are not UTF-8. Send them as a file: @FILE"),
     ],
 )  # fmt: skip
@@ -217,6 +244,20 @@ def test_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert one(["@photo.PNG"], several(FILE), files_as="path") == [path]
     assert one("@photo.PNG", TEXT, files_as="path") == url  # a text is the content, wherever the model runs
     assert one("photo.PNG", TEXT) == "photo.PNG"
+
+
+def test_a_file_within_something(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hi")
+    path, url = f"{tmp_path}/a.txt", "data:text/plain;base64,aGk="
+    photo = OBJECT | {"properties": {"image": FILE, "more": several(FILE), "note": TEXT}}
+    text = json.dumps({"image": f"@{path}", "more": [f"@{path}"], "note": "@kept", "other": "@kept"})
+    expected = {"image": url, "more": [url], "note": "@kept", "other": "@kept"}
+    assert one(text, photo) == expected
+    assert one(f"[{text}]", several(photo)) == [expected]
+    # To a server on this machine a path is enough, but not where it could as well be a text.
+    assert one(f"@{path}", either(FILE, INT), files_as="path") == path
+    assert one(f"@{path}", either(FILE, TEXT), files_as="path") == url
+    assert one(f"@{path}", either(TEXT, FILE)) == url
 
 
 def test_a_file_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

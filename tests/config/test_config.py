@@ -181,6 +181,13 @@ def test_the_archives_of_a_requirements_file(tmp_path: Path) -> None:
         in told
     )
     assert told.count("all.txt:") == 4
+    (folder / "wheels" / "all.txt").write_text("-r more/one.txt  # more\n-c bounds.txt\n-r https://x/y.txt\n")
+    (folder / "wheels" / "more").mkdir()
+    (folder / "wheels" / "more" / "one.txt").write_text("b.tar.gz\n--requirement='../two.txt'\n")
+    (folder / "wheels" / "two.txt").write_text("\nc.whl\n-rall.txt\n")
+    told = refused(folder, text)
+    assert f'{folder}/wheels/two.txt:2:1: invalid build.python_requirements "c.whl": there is no such' in told
+    assert told.count(": invalid ") == 1
     assert load(write(folder, text), check_files=False).build.python_requirements == "wheels/all.txt"
 
 

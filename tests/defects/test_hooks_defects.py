@@ -264,6 +264,7 @@ def test_a_secret_that_cannot_be_used_is_not_shown(serve: Callable[..., Server],
     assert "c2hvcnQ" not in done.stderr
 
 
+@pytest.mark.slow
 def test_1000_webhooks_to_a_receiver_that_hangs_harm_nobody(serve: Callable[..., Server]) -> None:
     server = serve(GATED, env=many(64))
     gate = Gate()

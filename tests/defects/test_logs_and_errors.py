@@ -77,6 +77,7 @@ def test_j15_setup_logs_are_whole(served: Served) -> None:
     assert server.health()["setup"]["logs"] == LINES
 
 
+@pytest.mark.slow
 def test_j15_those_of_a_failed_setup_too(served: Served) -> None:
     server = served(SETUP.replace("FAIL", "raise RuntimeError('no weights')"), ready=None)
     setup = server.wait_health("SETUP_FAILED")["setup"]

@@ -122,6 +122,27 @@ def test_a_model_is_found_where_it_stands(source: str, tmp_path: Path) -> None:
     assert found(project(tmp_path, source), None, "error", "warning", "note") == []
 
 
+@pytest.mark.parametrize(
+    ("source", "reference", "text"),
+    [
+        ("def train(n: int) -> str: ...\n", "run.py:train", None),
+        ("def train(n: int) -> str: ...\n", "run.py", None),
+        ("class Trainer:\n    def train(self, n: int) -> str: ...\n", "run.py:Trainer", None),
+        (
+            "class Trainer:\n    def run(self) -> str: ...\n",
+            "run.py:Trainer",
+            "train method not found: Trainer",
+        ),
+        ("def trian(n: int) -> str: ...\n", "run.py:train", "run.py has nothing called train"),
+        ("def train(n) -> str: ...\n", "run.py:train", 'parameter "n" of train has no type annotation'),
+    ],
+)
+def test_a_model_that_only_trains(source: str, reference: str, text: str | None, tmp_path: Path) -> None:
+    path = project(tmp_path, source)
+    path.write_text(f"train: {reference}\n")
+    assert [each.text for each in found(path)] == ([] if text is None else [text])
+
+
 @pytest.mark.parametrize("names", ["Runner", "Predictor"])
 def test_a_file_alone_stands_for_the_usual_names(names: str, tmp_path: Path) -> None:
     source = f"class {names}:\n    def run(self) -> str: ...\n"
@@ -264,24 +285,31 @@ def test_a_function_and_a_static_method_have_no_self(tmp_path: Path) -> None:
 # Imports.
 
 
-def test_modules_that_cog_does_not_have(tmp_path: Path) -> None:
+def test_places_that_are_old_and_modules_that_cog_does_not_have(tmp_path: Path) -> None:
     source = """\
         from cog.types import Path,   Input  # why
         import cog.nowhere
         from cog.predictor import BaseRunner
-        from cog.coder import Coder
+        from cog.typing import Path as P
         from cog import BaseRuner
+        from cog.exceptions import CancelError
+        from cog.mode import Mode
         class Runner(BaseRunner):
             def run(self) -> str: ...
         """
     path = project(tmp_path, source)
     findings = found(path, "python-deprecated-imports")
     assert [(each.level, each.where and each.where.line) for each in findings] == [
-        ("error", line) for line in (1, 2, 3, 4, 5)
-    ]
-    assert "there is no module cog.types" in findings[0].text
+        ("warning", 1), ("error", 2), ("warning", 3), ("error", 4), ("error", 5), ("error", 6)
+    ]  # fmt: skip
+    assert findings[0].text == "cog.types is an old place"
+    assert findings[0].advice == "Write: from cog import Path, Input"
+    assert "there is no module cog.typing" in findings[3].text
     assert "Did you mean BaseRunner?" in findings[4].advice
-    assert mended(path) == dedent(source).replace("cog.types", "cog").replace("cog.predictor", "cog")
+    assert "It has CancelationException." in findings[5].advice
+    for place in ("cog.types", "cog.predictor", "cog.typing"):
+        source = source.replace(place, "cog")
+    assert mended(path) == dedent(source)
 
 
 @pytest.mark.parametrize(

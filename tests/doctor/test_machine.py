@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cog.doctor import machine, surroundings
+from cog.doctor import image, machine, surroundings
 from cog.doctor.findings import Finding
 from cog.doctor.patient import Patient, examine
 
@@ -138,3 +138,21 @@ def test_no_environment_is_made_by_looking(tmp_path: Path) -> None:
     (finding,) = surroundings.ready(patient(tmp_path))
     assert finding.level == "note"
     assert os.listdir(tmp_path) == ["cog.yaml"]
+
+
+def test_the_base_of_an_image_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "cog.yaml"
+    path.write_text(
+        'run: run.py\nbuild:\n  python_version: "3.12"\n  gpu: true\n  cuda: "12.8"\n  python_packages: [torch==2.4.1]\n'
+    )
+    wrong, chosen = image.begins_with(examine(path))
+    assert (wrong.level, wrong.where and wrong.where.line) == ("warning", 5)
+    assert "torch 2.4.1 has wheels for CUDA 11.8 and 12.1 and 12.4" in wrong.text
+    assert (
+        chosen.text
+        == "an image begins with docker.io/nvidia/cuda:12.8.1-cudnn-devel-ubuntu24.04 (CUDA 12.8.1 with cuDNN 9: cog.yaml asks for it)"
+    )
+    path.write_text("run: run.py\nbuild:\n  python_packages: [../outside.whl]\n")
+    (tmp_path.parent / "outside.whl").write_text("x")
+    (refused,) = image.begins_with(examine(path))
+    assert (refused.level, "outside" in refused.text) == ("warning", True)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cog.config.parse import load
 from cog.environment import interpreters
+from cog.environment.make import existing, prepare
+from cog.errors import EnvironmentFailed
 from support.projects import Shell, make_patient_package, make_project, make_wheel
 from support.serving import until
 
@@ -61,6 +67,16 @@ def test_without_requirements_nothing_is_installed(shell: Shell, tmp_path: Path)
     folder = make_project(tmp_path)
     installed = "from importlib.metadata import distributions as d; print([each.name for each in d()])"
     assert shell.python(folder, installed) == "[]"
+
+
+def test_a_folder_of_an_odd_name(shell: Shell, tmp_path: Path) -> None:
+    make_wheel(tmp_path / "shop", "tiny")
+    folder = make_project(tmp_path / "-p it's ünï", 'build:\n  python_packages: ["tiny"]\n')
+    told = {"UV_FIND_LINKS": str(tmp_path / "shop")}
+    assert shell.python(folder, "import tiny; print(tiny.VERSION)", **told) == "1.0"
+    done = shell.cog(make_project(tmp_path / os.fsdecode(b"bad\xff")), "exec", "true")
+    assert "not valid UTF-8" in done.stderr
+    assert "Usage" not in done.stderr
 
 
 def test_another_requirement_makes_another_environment(shell: Shell, project: Path) -> None:
@@ -206,16 +222,33 @@ def test_what_was_interrupted_does_not_count(shell: Shell, tmp_path: Path, numbe
     assert len(places(folder)) == 1
 
 
-def test_ctrl_c_for_cog_alone_ends_uv(shell: Shell, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_for_cog_alone_ends_uv(shell: Shell, tmp_path: Path, number: signal.Signals) -> None:
     own = make_patient_package(tmp_path / "own")
     folder = make_project(tmp_path, requirements="./own\n")
     with shell.start(folder, "exec", "true") as command:
         uv = int(
             until(lambda: (own / "begun").read_text() if (own / "begun").exists() else "", bool).split()[0]
         )
-        command.process.send_signal(signal.SIGINT)
-        assert command.wait() == 130
+        command.process.send_signal(number)
+        assert command.wait() == 128 + number
         assert gone(uv)
+    (own / "go").touch()
+
+
+def test_a_uv_that_is_killed_is_told_as_that(shell: Shell, tmp_path: Path) -> None:
+    own = make_patient_package(tmp_path / "own")
+    folder = make_project(tmp_path, requirements="./own\n")
+    with shell.start(folder, "exec", "true") as command:
+        uv = int(
+            until(lambda: (own / "begun").read_text() if (own / "begun").exists() else "", bool).split()[0]
+        )
+        os.kill(uv, signal.SIGKILL)
+        assert command.wait() == 1
+    told = "".join(command.written)
+    assert "uv was killed by SIGKILL" in told
+    assert "Correct it" not in told
+    assert places(folder) == []
     (own / "go").touch()
 
 
@@ -239,13 +272,42 @@ def test_the_oldest_go_and_one_in_use_stays(shell: Shell, tmp_path: Path) -> Non
     assert len(places(folder)) == 3
 
 
-def test_a_folder_that_cannot_be_written(shell: Shell, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda folder: (folder / ".cog").write_text(""), ".cog is a file"),
+        (lambda folder: (folder / ".cog").symlink_to("/no/such"), ".cog is a link to nothing"),
+        (
+            lambda folder: ((folder / ".cog").mkdir(), (folder / ".cog" / "environments").write_text("")),
+            ".cog/environments is a file",
+        ),
+        (
+            lambda folder: (folder / ".cog").symlink_to("/proc/self"),
+            "/.cog/environments cannot be written: ",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_written(tmp_path: Path, spoil: Callable[[Path], object], told: str) -> None:
     folder = make_project(tmp_path)
-    (folder / ".cog").write_text("")
-    done = shell.cog(folder, "exec", "true")
-    assert done.returncode == 1
-    assert "cannot be written" in done.stderr
-    assert "--no-env" in done.stderr
+    spoil(folder)
+    with pytest.raises(EnvironmentFailed) as refused:
+        prepare(load(folder / "cog.yaml"), folder, print)
+    assert told in str(refused.value)
+    assert "--no-env" in str(refused.value)
+
+
+def test_a_disk_that_knows_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network file systems."""
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    folder = make_project(tmp_path)
+    config = load(folder / "cog.yaml")
+    made = prepare(config, folder, print)
+    assert os.access(made.python, os.X_OK)
+    assert existing(config, folder) == made
 
 
 @pytest.mark.slow

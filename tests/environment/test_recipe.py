@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,8 +38,12 @@ def project(tmp_path: Path) -> Path:
     return make_project(tmp_path, requirements=REQUIREMENTS)
 
 
+# Without the files of whoever runs the tests.
+UNSET = {"PIP_CONFIG_FILE": os.devnull}
+
+
 def key(folder: Path, **environ: str) -> str:
-    return recipe.read(load(folder / "cog.yaml"), folder, environ).key
+    return recipe.read(load(folder / "cog.yaml"), folder, {**UNSET, **environ}).key
 
 
 def write(name: str, text: str) -> Callable[[Path], object]:
@@ -135,6 +141,7 @@ def test_lines_that_do_not(line: str) -> None:
 
 def test_settings_of_pip_where_uv_has_none(tmp_path: Path) -> None:
     given = {
+        **UNSET,
         "PIP_INDEX_URL": "https://i",
         "PIP_EXTRA_INDEX_URL": "https://a https://b",
         "PIP_FIND_LINKS": f"/no/such {tmp_path} https://c/",
@@ -156,6 +163,85 @@ def test_settings_of_pip_where_uv_has_none(tmp_path: Path) -> None:
     )
     assert "UV_DEFAULT_INDEX" not in own
     assert own["UV_INDEX"] == ""
+
+
+def write_pip(folder: Path, text: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pip.conf").write_text(text)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of a user whose machine has a configuration of pip for all."""
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "site"))
+    write_pip(
+        tmp_path / "xdg" / "pip", "[global]\nindex-url = https://machine/simple\ntrusted-host = a\n  b\n"
+    )
+    return {"HOME": str(tmp_path), "XDG_CONFIG_DIRS": str(tmp_path / "xdg")}
+
+
+def test_files_of_pip_where_uv_has_nothing(tmp_path: Path, machine: dict[str, str]) -> None:
+    (tmp_path / "shop").mkdir()
+    found = settings.variables(machine)
+    assert (found["UV_DEFAULT_INDEX"], found["UV_INSECURE_HOST"]) == ("https://machine/simple", "a b")
+    write_pip(
+        tmp_path / ".config" / "pip",
+        f"[install]\nindex_url = https://user/simple\nfind-links = /no/such\n  {tmp_path}/shop\n"
+        "[global]\nindex-url = https://less/simple\nextra-index-url = https://e/%(x)s\nno-index = no\ntimeout = 5\n",
+    )
+    found = settings.variables(machine)
+    assert found["UV_DEFAULT_INDEX"] == "https://user/simple"
+    assert found["UV_FIND_LINKS"] == f"{tmp_path}/shop"
+    assert (found["UV_INDEX"], found["UV_NO_INDEX"]) == ("https://e/%(x)s", "false")
+    write_pip(tmp_path / "site", "[global]\nindex-url = https://site/simple\nno-index = on\n")
+    found = settings.variables(machine)
+    assert (found["UV_DEFAULT_INDEX"], found["UV_NO_INDEX"]) == ("https://site/simple", "true")
+    assert "UV_INDEX" not in settings.variables({**machine, "XDG_CONFIG_HOME": str(tmp_path / "elsewhere")})
+
+
+def test_what_goes_before_a_file_of_pip(tmp_path: Path, machine: dict[str, str]) -> None:
+    write_pip(tmp_path / ".config" / "pip", "[global]\nextra-index-url = https://user/simple\n")
+    own = tmp_path / "own.conf"
+    own.write_text("[global]\nindex-url = https://own/simple\n")
+    found = settings.variables({**machine, "PIP_CONFIG_FILE": str(own)})
+    assert found["UV_DEFAULT_INDEX"] == "https://own/simple"
+    assert "UV_INDEX" not in found  # pip leaves out the user's then
+    found = settings.variables({**machine, "PIP_INDEX_URL": "https://said/simple"})
+    assert (found["UV_DEFAULT_INDEX"], found["UV_INDEX"]) == ("https://said/simple", "https://user/simple")
+    found = settings.variables({**machine, "UV_INDEX_URL": "https://uv/simple"})
+    assert (found.get("UV_DEFAULT_INDEX"), found["UV_INDEX_URL"]) == (None, "https://uv/simple")
+    assert settings.variables({**machine, **UNSET}) == {**machine, **UNSET}
+    uv = tmp_path / ".config" / "uv" / "uv.toml"
+    uv.parent.mkdir()
+    uv.touch()
+    assert settings.variables(machine) == machine
+    for elsewhere in (
+        {"XDG_CONFIG_HOME": "/no/such"},
+        {"XDG_CONFIG_HOME": "/no/such", "UV_CONFIG_FILE": "/no"},
+    ):
+        assert "UV_DEFAULT_INDEX" in settings.variables({**machine, **elsewhere})
+    chosen = {"XDG_CONFIG_HOME": "/no/such", "UV_CONFIG_FILE": str(uv)}
+    assert "UV_DEFAULT_INDEX" not in settings.variables({**machine, **chosen})
+
+
+@pytest.mark.parametrize(
+    "content", [b"[global\n", b"index-url = x\n", b"[global]\nindex-url = \xff\n", b"\0"]
+)
+def test_a_file_of_pip_that_cannot_be_read(tmp_path: Path, machine: dict[str, str], content: bytes) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "pip.conf").write_bytes(content)
+    assert settings.variables(machine)["UV_DEFAULT_INDEX"] == "https://machine/simple"
+
+
+def test_folders_of_packages_are_those_of_this_folder(
+    tmp_path: Path, machine: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uv runs in the model's."""
+    (tmp_path / "shop").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = settings.variables({**machine, "PIP_FIND_LINKS": "shop ~/shop"})
+    assert found["UV_FIND_LINKS"] == f"{tmp_path}/shop,{tmp_path}/shop"
 
 
 def test_one_warning_names_what_only_an_image_has(tmp_path: Path) -> None:

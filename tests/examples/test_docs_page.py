@@ -153,3 +153,15 @@ def test_shows_logs_while_it_runs_and_cancels(serve: Serve, steered: str) -> Non
         await page.wait("!document.getElementById('run').disabled")
 
     visit(steered, serve(SLOW), act)
+
+
+def test_trains_where_that_is_what_is_served(serve: Serve, steered: str) -> None:
+    async def act(page: Page) -> None:
+        await page.evaluate("document.getElementById('field-steps').value = '3'")
+        await page.evaluate("document.getElementById('run').click()")
+        await page.wait("document.getElementById('status').textContent === 'succeeded'")
+        assert "trained 3" in await page.evaluate("document.getElementById('output').innerText")
+        assert "/trainings" in await page.evaluate("document.getElementById('curl').textContent")
+
+    source = "def train(steps: int = 2) -> str:\n    return f'trained {steps}'\n"
+    visit(steered, serve(source, "--x-mode", "train", config='train: "run.py:train"\n'), act)

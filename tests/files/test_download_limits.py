@@ -78,6 +78,7 @@ def test_the_time_counts_for_all_attempts_together(tmp_path: Path) -> None:
     assert "--download-timeout" in refusal(busy, tmp_path, timeout=0.3)
 
 
+@pytest.mark.slow
 def test_a_gzip_bomb_meets_the_limit_in_bounded_memory(tmp_path: Path) -> None:
     bomb = gzip.compress(bytes(400 * 1024 * 1024), 9)
 

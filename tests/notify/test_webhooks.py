@@ -234,6 +234,26 @@ def test_output_and_logs_share_one_throttle_and_the_last_state_is_sent() -> None
     play(scenario, interval=1.0)
 
 
+def test_news_that_take_long_to_write_come_less_often() -> None:
+    """Each has everything so far, so at the same pace those of a long output would take all the time there is."""
+
+    async def scenario(scene: Scene) -> None:
+        scene.happens(started(), Log("x" * 8_000_000, "stdout"))
+        begun = time.perf_counter()
+        scene.prediction.render(Status.PROCESSING)
+        took = time.perf_counter() - begun
+        for count in (2, 3, 4):
+            await scene.receiver.wait_for(count)
+            scene.happens(Log("y", "stdout"))
+        got = scene.receiver.got
+        assert got[2].at - got[1].at > 5 * took
+        assert got[3].at - got[2].at > 5 * took
+        scene.happens(ended())
+        assert (await scene.settle())[-1].brief[2].endswith("xyyy")
+
+    play(scenario, interval=0.0)
+
+
 def test_a_slow_receiver_gets_fewer_and_newer_states_in_order() -> None:
     gate: list[asyncio.Event] = []
 

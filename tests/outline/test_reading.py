@@ -30,7 +30,8 @@ _BESIDE = ("title", "x-order", "default", "description", "deprecated", "x-cog-ac
 VALUES: list[object] = [
     None, True, False, 0, 1, 2, 3, 7, -1, 30, 51, 2.0, 0.5, 1e300, 10**400, "", "a", "b", "x", "plain", "high", "a b", "null",
     "5", "x" * 60, "https://example.com/a.png", "data:,x", "photo.jpg", [], [1], ["a"], ["low", 3], [None], [[1]], {},
-    {"a": 1}, [{"x": 1}], [1, 2.0], 256, 1024,
+    {"a": 1}, [{"x": 1}], [1, 2.0], 256, 1024, "2026-01-31",
+    ["a", "a"], [["a"], 1],
 ]  # fmt: skip
 
 
@@ -111,13 +112,17 @@ def test_the_models_of_the_tests(source: str, tmp_path: Path) -> None:
 
 _TYPES = st.recursive(
     st.sampled_from(["str", "int", "float", "bool", "dict", "list", "Path", "Secret", "Any", "File", "Nobody", "Alias",
-                     '"str"', "Literal['a', 1]", "tuple", "None"]),
+                     '"str"', "Literal['a', 1]", "tuple", "None", "bytes", "set", "date", "Mode", "Literal[True]", "tuple[()]"]),
     lambda inner: st.one_of(
         inner.map(lambda each: f"Optional[{each}]"),
         inner.map(lambda each: f"list[{each}]"),
         inner.map(lambda each: f"Annotated[{each}, Opaque]"),
         st.tuples(inner, inner).map(lambda pair: f"Union[{pair[0]}, {pair[1]}]"),
         inner.map(lambda each: f"dict[str, {each}]"),
+        inner.map(lambda each: f"tuple[{each}, ...]"),
+        inner.map(lambda each: f"frozenset[{each}]"),
+        inner.map(lambda each: f"Sequence[{each}]"),
+        st.tuples(inner, inner).map(lambda pair: f"tuple[{pair[0]}, {pair[1]}]"),
     ),
     max_leaves=4,
 )  # fmt: skip
@@ -127,9 +132,15 @@ _DEFAULTS = st.sampled_from(
      " = Input(max_length=2)", " = Input(default=hidden())", " = Input(regex='^a')", " = []", " = Input(min_length=1, **{})"]
 )  # fmt: skip
 _HEAD = """
+import enum
+from collections.abc import Sequence
+from datetime import date
 from typing import Annotated, Any, Literal, Optional, Union
 from cog import File, Input, Opaque, Path, Secret
 Nobody = {}
+class Mode(enum.Enum):
+    A = "a"
+    TWO = 2
 Alias = Optional[list[str]]
 Alias = Alias
 LIMIT = 5

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -71,13 +69,6 @@ def test_follows_every_link(
 
 def test_refuses_other_arguments(documents: Callable[..., int]) -> None:
     assert documents("--chek") == 2
-
-
-def test_the_documents_are_in_order() -> None:
-    """In a process of its own: other tests have run commands in this one, which click then describes otherwise."""
-    command = [sys.executable, "-m", "scripts.documents", "--check"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 class Page(HTMLParser):

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from cog.bundle import OLD_PLACES
+
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "cog"
 # What a model's environment gets; the backend makes the same folder.
 ROOMS = ("sdk", "signature", "worker")
-FILES = ("__init__.py", "version.py", "errors.py")
+OLD = tuple(f"{name}.py" for name in OLD_PLACES)
+FILES = ("__init__.py", "version.py", "errors.py", *OLD)
 
 LIST_MODULES = """
 import importlib, sys
@@ -108,7 +111,10 @@ def imports_of(path: Path) -> set[str]:
 
 
 def test_no_import_anywhere_leads_out_of_the_bundle() -> None:
-    files = [SOURCE / "errors.py", *(path for room in ROOMS for path in (SOURCE / room).rglob("*.py"))]
+    files = [
+        *(SOURCE / name for name in ("errors.py", *OLD)),
+        *(path for room in ROOMS for path in (SOURCE / room).rglob("*.py")),
+    ]
     ours = tuple(f"cog.{name}" for name in (*ROOMS, "errors", "version"))
     leaving = {
         (str(path.relative_to(SOURCE)), name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV30SpecValidator, validate
 
@@ -20,7 +20,9 @@ from cog.signature.kinds import (
     Anything,
     Array,
     Choice,
+    Coded,
     File,
+    Formatted,
     Integer,
     Kind,
     Mapping,
@@ -31,7 +33,9 @@ from cog.signature.kinds import (
     Record,
     SecretText,
     Text,
+    Tuple,
     Union,
+    Wrapped,
 )
 from cog.version import __version__
 
@@ -257,7 +261,9 @@ POINT = Record("Point", (Member("at", Array(Number()), required=True), Member("o
 KINDS: tuple[Kind, ...] = (
     Text(), Integer(), Number(), Anything(), Null(), Mapping(), Mapping(Array(Text())), Choice(("a", 1)),
     Array(Nullable(File())), Nullable(Union((Text(), Integer()))), Nullable(Choice((1,))), SecretText(),
-    POINT, Array(POINT), Nullable(POINT),
+    POINT, Array(POINT), Nullable(POINT), Choice((True, 0.5)), Formatted("duration"), Nullable(Formatted("decimal")),
+    Tuple(()), Tuple((Integer(), POINT), 1), Array(Tuple((Text(), Text())), "set"), Coded("C"), Union((File(), Coded("C"))),
+    Wrapped(Array(File("bytes")), "W"),
 )  # fmt: skip
 PARAMETERS = st.builds(
     Parameter,
@@ -271,8 +277,31 @@ PARAMETERS = st.builds(
 
 
 @given(st.lists(PARAMETERS, max_size=2, unique_by=lambda p: p.name), st.sampled_from(KINDS), st.booleans())
+@settings(max_examples=30)
 def test_every_document_is_valid(parameters: list[Parameter], kind: Kind, iterator: bool) -> None:
     # Defaults are left out: whether one fits its kind is the inspector's to judge.
     plain = [p for p in parameters if p.default is None or isinstance(p.kind, Nullable)]
     written = json.dumps(made(*plain, result=Result(kind, iterator)), allow_nan=False)
     validate(json.loads(written), cls=OpenAPIV30SpecValidator)
+
+
+def test_a_default_that_is_a_time_of_python_only_is_not_published() -> None:
+    moment, clock = Formatted("date-time"), Formatted("time")
+    found = document(
+        Signature(
+            (
+                Parameter("naive", moment, Default("2026-01-31T12:00:00")),
+                Parameter("naives", Array(Nullable(moment)), Default([None, "2026-01-31T12:00:00"])),
+                Parameter("aware", moment, Default("2026-01-31T12:00:00+01:00")),
+                Parameter("zoned", clock, Default("12:00:00+01:00")),
+                Parameter("clock", clock, Default("12:00:00")),
+                Parameter("day", Formatted("date"), Default("2026-01-31")),
+            ),
+            Result(Text()),
+        )
+    )
+    OpenAPIV30SpecValidator(found).validate()
+    schemas: Any = found["components"]
+    properties = schemas["schemas"]["Input"]["properties"]
+    assert [name for name, each in properties.items() if "default" in each] == ["aware", "clock", "day"]
+    assert "required" not in schemas["schemas"]["Input"]

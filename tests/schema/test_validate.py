@@ -18,7 +18,9 @@ from cog.signature.kinds import (
     Array,
     Boolean,
     Choice,
+    Coded,
     File,
+    Formatted,
     Integer,
     Kind,
     Mapping,
@@ -29,7 +31,9 @@ from cog.signature.kinds import (
     Record,
     SecretText,
     Text,
+    Tuple,
     Union,
+    Wrapped,
 )
 from cog.signature.rules import check_input
 
@@ -214,14 +218,21 @@ def test_a_secret_is_in_no_message() -> None:
 
 SIMPLE: list[Kind] = [
     Text(), Integer(), Number(), Boolean(), Anything(), Null(), Mapping(), Choice(("a", 1)),
-    Choice((True, 0)), File(), SecretText(),
+    Choice((True, 0)), File(), SecretText(), Choice((0.5, 1)), File("bytes"), Formatted("date"), Formatted("decimal"),
+    Tuple(()), Tuple((Text(), Integer())), Coded("C"),
 ]  # fmt: skip
 KINDS: st.SearchStrategy[Kind] = st.recursive(
     st.sampled_from(SIMPLE),
     lambda inner: st.one_of(
-        st.builds(Array, inner),
+        st.builds(Array, inner, st.sampled_from(["list", "set", "tuple"])),
+        st.builds(
+            lambda kinds, least: Tuple(tuple(kinds), least),
+            st.lists(inner, max_size=2),
+            st.none() | st.just(0),
+        ),
         st.builds(Nullable, inner),
         st.builds(Mapping, inner),
+        st.builds(Wrapped, inner, st.just("W")),
         st.builds(Union, st.lists(inner, min_size=2, max_size=3).map(tuple)),
         st.builds(lambda kind: Record("R", (Member("a", kind, required=True),)), inner),
     ),
@@ -243,7 +254,10 @@ PARAMETERS = st.builds(
 NUMBERS = st.integers(-4, 4) | st.integers() | st.sampled_from([2**53 + 1, 2**64, 10**400, -(2**63) - 1])
 FLOATS = st.sampled_from([-0.0, 1.0, 1.5, 2.0, 1e300]) | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = (
-    st.sampled_from(["", "a", "b", "A\n", "é", "😀", "data:,x", "HTTP://h", "ftp://h", "\ud800"]) | st.text()
+    st.sampled_from(
+        ["", "a", "b", "2026-01-31", "1.5", "A\n", "é", "😀", "data:,x", "HTTP://h", "ftp://h", "\ud800"]
+    )
+    | st.text()
 )
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | NUMBERS | FLOATS | TEXTS,
@@ -319,11 +333,13 @@ def test_garbage_is_an_invalid_request(raw: bytes) -> None:
 PAD = b" " * LARGE
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.lists(PARAMETERS, max_size=3, unique_by=lambda p: p.name), INPUTS, st.booleans())
 @example([Parameter("a", Nullable(Mapping()))], {"a": []}, True)
 @example([Parameter("a", Mapping())], {"a": None}, True)
 @example([Parameter("a", Array(Anything()))], {"a": [1, 1e300]}, True)
+@pytest.mark.slow
 def test_a_large_input_is_judged_as_a_small_one(
     parameters: list[Parameter], value: Any, strange: bool
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -112,6 +113,28 @@ def test_a_scalar_in_the_way_gives_up_its_type(scope: Scope) -> None:
     scope.record_metric("a.b", 1)
     scope.record_metric("a", "x")
     scope.record_metric("a.b", "now text")
+
+
+def test_what_is_nested_is_forgotten_with_its_name(scope: Scope) -> None:
+    scope.record_metric("a.b.c", 1)
+    scope.record_metric("a.d", 1)
+    scope.metrics.delete("a.b")
+    scope.metrics.delete("x.y.z")
+    scope.record_metric("a.b.c", "text now")
+    with pytest.raises(TypeError):
+        scope.record_metric("a.d", "text now")
+    scope.record_metric("a", 1)  # instead of the object
+    scope.record_metric("a.d", "text now")
+
+
+def test_many_names_take_their_time_once(scope: Scope) -> None:
+    """Looking through all of them for each new one took three minutes for so many."""
+    begun = time.monotonic()
+    for number in range(20_000):
+        scope.record_metric(f"step_{number}.loss", 0.5)
+        scope.metrics.delete(f"step_{number}")
+        scope.record_metric(f"at{number}", number)
+    assert time.monotonic() - begun < 10
 
 
 def test_modes(scope: Scope) -> None:

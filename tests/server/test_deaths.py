@@ -298,6 +298,7 @@ def test_50_deaths_leave_no_descriptor_and_no_zombie(serve: Any) -> None:
     assert descriptors() <= before + 2
 
 
+@pytest.mark.slow
 def test_a_worker_that_died_a_moment_ago_costs_no_request(serve: Any) -> None:
     """Its death is seen when the order is written: the prediction waits for the replacement instead of failing."""
     server: Server = serve(model("sync"))

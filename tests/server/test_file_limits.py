@@ -276,6 +276,7 @@ def counting() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_large_files_go_through_the_server_in_pieces(serve: Callable[..., Server], counting: str) -> None:
     server = serve(MODEL, "--upload-url", counting)
     before = reset(server)
@@ -285,6 +286,7 @@ def test_large_files_go_through_the_server_in_pieces(serve: Callable[..., Server
     assert high_water(server) - before < 60 << 20
 
 
+@pytest.mark.slow
 def test_a_flood_of_prints_is_bounded(serve: Callable[..., Server]) -> None:
     server = serve(MODEL)
     before = reset(server)

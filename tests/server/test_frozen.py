@@ -101,6 +101,7 @@ def refused(server: Server) -> None:
     assert "GIL" in answer.json()["error"]
 
 
+@pytest.mark.slow
 def test_a_cancel_before_it_was_noticed_ends_it_when_it_is(house: House) -> None:
     assert house.canceled_at < 9
     house.canceled.wait_health("READY")

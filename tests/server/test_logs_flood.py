@@ -81,6 +81,7 @@ def test_a_print_loop(server: Server) -> None:
     assert answer["logs"] == "".join(f"line {n}\n" for n in range(50_000))
 
 
+@pytest.mark.slow
 def test_a_loop_of_prints_without_a_newline_takes_linear_time(server: Server) -> None:
     """A progress bar of dots. Each one cost as much as all before it: 300,000 took half a minute."""
     answer = server.predict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from support.command import command, environment
 from support.command import run as run_command
-from support.serving import request, until
+from support.serving import DEADLINE, request, until
 
 MODEL = """
 import os
@@ -59,6 +60,48 @@ def started(folder: Path, *more: str) -> Iterator[tuple[str, subprocess.Popen[by
         process.wait()
         with contextlib.suppress(OSError):
             os.close(ours)
+
+
+class ToFile(http.client.HTTPConnection):
+    """HTTP over a socket that has a name in a folder."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=DEADLINE)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(DEADLINE)
+        self.sock.connect(str(self.path))
+
+
+def test_the_socket_may_be_one_of_a_folder(folder: Path) -> None:
+    log = folder / "log"
+    with socket.socket(socket.AF_UNIX) as listening, log.open("wb") as err:
+        listening.bind(str(folder / "s"))
+        listening.listen()
+        process = subprocess.Popen(
+            command("--fd", str(listening.fileno())),
+            cwd=folder,
+            env=environment(),
+            pass_fds=(listening.fileno(),),
+            stderr=err,
+        )
+    try:
+        with contextlib.closing(ToFile(folder / "s")) as connection:
+            for number in range(2):  # the second on the same connection
+                connection.request("GET", "/health-check")
+                assert b"status" in connection.getresponse().read(), number
+            # It gives its own address where the client names none that is one.
+            connection.request("GET", "/v1/models/a/b", headers={"Host": "?"})
+            assert connection.getresponse().status in (200, 503)
+        until(lambda: log.read_text(), lambda text: f"listening on unix:{folder / 's'}" in text)
+        process.terminate()
+        assert process.wait(DEADLINE) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in log.read_text()
 
 
 def predict(url: str, **input: float) -> int:

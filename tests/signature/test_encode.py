@@ -10,6 +10,8 @@ import enum
 import io
 import json
 import pathlib
+import subprocess
+import sys
 import tempfile
 import types
 import uuid
@@ -23,6 +25,8 @@ from hypothesis import strategies as st
 import cog
 from cog.errors import OutputError
 from cog.signature.encode import encode
+from cog.signature.kinds import Anything, Array, Boolean, File, Integer, Number
+from cog.signature.outputs import output_kind
 
 
 def refuse(value: object) -> str:
@@ -146,6 +150,10 @@ UID = uuid.UUID("12345678123456781234567812345678")
         (types.MappingProxyType({"a": 1}), {"a": 1}),
         (datetime.datetime(2024, 1, 2, 3, 4, tzinfo=datetime.timezone.utc), "2024-01-02T03:04:00+00:00"),
         (datetime.time(1, 2), "01:02:00"),
+        (datetime.timedelta(days=1, seconds=90), "P1DT1M30S"),
+        ({"b", "a", "c"}, ["a", "b", "c"]),
+        ({1, "a"}, ["a", 1]),
+        ({datetime.timedelta(1): {UID}}, {"P1D": [str(UID)]}),
         (decimal.Decimal("1.10"), "1.10"),
         (UID, str(UID)),
         (b"\x00\xff", "data:application/octet-stream;base64,AP8="),
@@ -177,8 +185,61 @@ def test_numpy() -> None:
     assert plain(value) == {"a": [[1, 2]], "f": 1.5, "i": 3, "b": True}
     assert plain({numpy.int64(1): 2}) == {"1": 2}
     assert plain(numpy.longdouble(2)) == 2
+    assert plain(numpy.array(5)) == 5
+    assert plain(numpy.array(["a", "b"])) == ["a", "b"]
+    assert plain(numpy.array(["2026-01-31"], dtype="datetime64[D]")) == ["2026-01-31"]
+    assert plain(numpy.array([Colour.RED, None], dtype=object)) == ["red", None]
     with pytest.raises(OutputError, match=r"output.a\[1\] is NaN"):
         plain({"a": numpy.array([1.0, numpy.nan])})
+    with pytest.raises(OutputError, match=r"output\[0\] is an object of class complex"):
+        plain(numpy.array([1j]))
+    for annotation, kind in (
+        (numpy.ndarray, Array(Anything())), (numpy.float32, Number()), (numpy.uint8, Integer()), (numpy.bool_, Boolean()),
+        (types.GenericAlias(list, numpy.ndarray), Array(Array(Anything()))),
+    ):  # fmt: skip
+        assert output_kind(annotation) == kind
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "YCbCr", "HSV", "I", "La", "RGBa"]
+)
+def test_an_image_is_a_png_file(mode: str) -> None:
+    image = pytest.importorskip("PIL.Image")
+    given_ = image.new(mode, (3, 2))
+    marks = Marks()
+    assert json.loads(encode({"a": [given_], "b": Data(datetime.date(2024, 1, 2), given_)}, marks)) == {
+        "a": ["mark-1"], "b": {"when": "2024-01-02", "inner": "mark-2"},
+    }  # fmt: skip
+    file: Any = marks.seen[0]
+    assert file.name == "output.png"
+    with image.open(file) as again:
+        assert (again.format, again.size) == ("PNG", (3, 2))
+        assert (
+            again.convert("RGB").getpixel((0, 0))
+            == (given_ if mode != "La" else image.new("LA", (3, 2)))
+            .convert("RGBA" if mode == "RGBa" else "RGB")
+            .getpixel((0, 0))[:3]
+        )
+    assert output_kind(image.Image) == File("path")
+
+
+def test_an_image_that_png_cannot_hold() -> None:
+    image = pytest.importorskip("PIL.Image")
+    for given_ in (image.new("F", (1, 1)), image.new("I", (1, 1), 70_000), image.new("I", (1, 1), -1)):
+        with pytest.raises(OutputError, match=r"output\[0\] is an image of mode .*convert\('RGB'\)"):
+            encode([given_], Marks())
+
+
+def test_what_is_not_loaded_is_not_imported() -> None:
+    code = (
+        "import sys; from cog.signature.encode import encode; encode({'a': [object(), 1]}[\"a\"][1:], str);"
+        "from cog.signature.outputs import output_kind; output_kind(list[int]);"
+        "print([name for name in ('numpy', 'torch', 'PIL') if name in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "[]\n"
+    )
 
 
 class Bag(dict[str, object]):

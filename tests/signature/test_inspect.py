@@ -20,6 +20,7 @@ from cog.signature.kinds import (
     Boolean,
     Choice,
     File,
+    Formatted,
     Integer,
     Kind,
     Mapping,
@@ -30,6 +31,7 @@ from cog.signature.kinds import (
     Record,
     SecretText,
     Text,
+    Tuple,
     Union,
 )
 from cog.signature.load import load
@@ -37,15 +39,22 @@ from cog.signature.load import load
 Make = Callable[[str], Any]
 
 PREAMBLE = """
-import os, pathlib, enum, datetime, dataclasses, functools
+import collections, decimal, io, os, pathlib, enum, datetime, dataclasses, functools, uuid
 import collections.abc as abc
 from typing import *
 from typing import TYPE_CHECKING
 import cog
 from cog import *
+class Mode(str, enum.Enum):
+    FAST = "fast"
+    SLOW = "slow"
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
 if TYPE_CHECKING:
     from decimal import Decimal
 """
+SINGLE = Union((Boolean(), Integer(), Number(), Text(), Null()))
 
 
 @pytest.fixture(params=["", "from __future__ import annotations\n"], ids=["plain", "future"])
@@ -109,7 +118,40 @@ INPUTS: list[tuple[str, Kind]] = [
     ("Annotated[Optional[datetime.date], Opaque]", Nullable(Mapping(None))),
     ("Optional[Annotated[object, Opaque]]", Nullable(Mapping(None))),
     ('Annotated[int, "a note"]', Integer()),
-    ('TypedDict("T", {"a": int})', Mapping(None)),
+    ('TypedDict("T", {"a": int})', Record("T", (Member("a", Integer(), True),), kept=True)),
+    ('TypedDict("T", {"a": decimal.Context})', Record("T", (Member("a", Anything(), True),), kept=True)),
+    ("list[list[int]]", Array(Array(Integer()))),
+    ("list[Optional[int]]", Array(Nullable(Integer()))),
+    ("list[None]", Array(Null())),
+    ("Sequence[str]", Array(Text())),
+    ("abc.Iterable[str]", Array(Text())),
+    ("abc.Mapping[str, int]", Mapping(None)),
+    ("Literal[True, 1, 0.5]", Choice((True, 1, 0.5))),
+    ("Literal[Mode.FAST]", Choice(("fast",))),
+    ("Mode", Choice(("fast", "slow"))),
+    ("Optional[Level]", Nullable(Choice((1, 2)))),
+    ("tuple", Array(Anything(), "tuple")),
+    ("Tuple", Array(Anything(), "tuple")),
+    ("tuple[int, str]", Tuple((Integer(), Text()))),
+    ("tuple[int, ...]", Array(Integer(), "tuple")),
+    ("tuple[()]", Tuple(())),
+    ("Tuple[()]", Tuple(())),
+    ('NamedTuple("P", [("x", int), ("y", str)])', Tuple((Integer(), Text()), 2)),
+    ("set[int]", Array(Integer(), "set")),
+    ("set", Array(SINGLE, "set")),
+    ("FrozenSet[tuple[int, Any]]", Array(Tuple((Integer(), SINGLE)), "frozenset")),
+    ("abc.Set[str]", Array(Text(), "set")),
+    ("datetime.date", Formatted("date")),
+    ("datetime.datetime", Formatted("date-time")),
+    ("datetime.time", Formatted("time")),
+    ("datetime.timedelta", Formatted("duration")),
+    ("decimal.Decimal", Formatted("decimal")),
+    ("uuid.UUID", Formatted("uuid")),
+    ("bytes", File("bytes")),
+    ("object", Anything()),
+    ("Path | str", Union((File("path"), Text()))),
+    ("Secret | None | int", Nullable(Union((SecretText(), Integer())))),
+    ('TypeVar("T")', Anything()),
     ('NewType("N", str)', Text()),
 ]
 
@@ -132,10 +174,17 @@ OUTPUTS: list[tuple[str, Result]] = [
     ("dict", Result(Mapping(None))),
     ("dict[str, list[int]]", Result(Mapping(Array(Integer())))),
     ("Dict[str, Any]", Result(Mapping(Anything()))),
-    ("tuple", Result(Array(Anything()))),
-    ("tuple[int, str]", Result(Array(Anything()))),
-    ("set[int]", Result(Array(Anything()))),
-    ("datetime.datetime", Result(Text())),
+    ("tuple", Result(Array(Anything(), "tuple"))),
+    ("tuple[int, str]", Result(Tuple((Integer(), Text())))),
+    ("set[int]", Result(Array(Integer(), "set"))),
+    ("set[dict]", Result(Array(Mapping(None), "set"))),
+    ("range", Result(Array(Anything()))),
+    ("abc.Mapping[str, int]", Result(Mapping(Integer()))),
+    ("collections.OrderedDict[str, int]", Result(Mapping(Integer()))),
+    ("datetime.datetime", Result(Formatted("date-time"))),
+    ("bytes", Result(File("bytes"))),
+    ("io.BytesIO", Result(File("file"))),
+    ("Optional[cog.Path | dict[str, cog.Path]]", Result(Nullable(Union((File(), Mapping(File())))))),
     ("Iterator[str]", Result(Text(), iterator=True)),
     ("Generator[int, None, None]", Result(Integer(), iterator=True)),
     ("abc.Iterator[cog.Path]", Result(File("path"), iterator=True)),

@@ -16,7 +16,9 @@ from cog.signature.kinds import (
     Array,
     Boolean,
     Choice,
+    Coded,
     File,
+    Formatted,
     Integer,
     Kind,
     Mapping,
@@ -27,7 +29,9 @@ from cog.signature.kinds import (
     Record,
     SecretText,
     Text,
+    Tuple,
     Union,
+    Wrapped,
     title,
 )
 
@@ -38,7 +42,8 @@ LOGIN = Record("Login", (Member("user", Text(), required=True), Member("key", Se
 EVERY: tuple[Kind, ...] = (
     Text(), Integer(), Number(), Boolean(), Anything(), Null(), Mapping(), Mapping(Integer()), Array(Text()),
     Union((Text(), Integer())), Nullable(Text()), Choice(("a", 1)), File(), File("file"), SecretText(), POINT,
-    LOGIN,
+    LOGIN, Array(Integer(), "set"), Array(Text(), "tuple"), Tuple((Integer(), Text())), Tuple((Integer(), Number()), 1),
+    Choice((True, 0.5)), Formatted("date"), Formatted("duration"), Formatted("decimal"), Coded("Thing"), Wrapped(Text(), "W"),
 )  # fmt: skip
 
 
@@ -85,6 +90,29 @@ def messages(kind: Kind, value: object, *, local_files: bool = False) -> list[st
                 },
             },
         ),
+        (Choice((True,)), {"enum": [True], "type": "boolean"}),
+        (Choice((0.5, 1)), {"enum": [0.5, 1], "type": "number"}),
+        (Choice((True, 1)), {"enum": [True, 1]}),
+        (Formatted("date-time"), {"type": "string", "format": "date-time"}),
+        (File("bytes"), {"type": "string", "format": "uri"}),
+        (Array(Text(), "set"), {"type": "array", "items": {"type": "string"}}),
+        (Tuple(()), {"type": "array", "items": {}, "minItems": 0, "maxItems": 0}),
+        (
+            Tuple((Integer(), Integer()), 1),
+            {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 2},
+        ),
+        (
+            Tuple((Integer(), Text(), Integer())),
+            {
+                "type": "array",
+                "items": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+                "minItems": 3,
+                "maxItems": 3,
+                "x-cog-items": [{"type": "integer"}, {"type": "string"}, {"type": "integer"}],
+            },
+        ),
+        (Coded("Thing"), {"title": "Thing", "type": "object"}),
+        (Wrapped(Array(Text()), "W"), {"type": "array", "items": {"type": "string"}}),
         (Record("Empty", ()), {"title": "Empty", "type": "object", "properties": {}}),
     ],
 )
@@ -130,6 +158,11 @@ def test_a_schema_is_a_new_one_with_each_call() -> None:
         (SecretText(), 5, '"**********" is not of type "string"'),
         (POINT, [], '[] is not of type "object"'),
         (POINT, {}, "Field required"),
+        (Tuple((Integer(), Text())), [1], "[1] has 1 items, but 2 are wanted"),
+        (Tuple((Integer(), Text()), 1), [], "[] has 0 items, but 1 to 2 are wanted"),
+        (Tuple((Integer(),)), {}, '{} is not of type "array"'),
+        (Tuple((SecretText(),)), [], '"**********" has 0 items, but 1 are wanted'),
+        (Coded("Thing"), [], '[] is not of type "object"'),
     ],
 )
 def test_message(kind: Kind, value: object, message: str) -> None:
@@ -277,7 +310,7 @@ def test_a_record_is_decoded_to_its_class() -> None:
 def test_map_changes_files_and_secrets_only() -> None:
     seen: list[Kind] = []
 
-    def change(kind: File | SecretText, leaf: object) -> object:
+    def change(kind: Kind, leaf: object) -> object:
         seen.append(kind)
         return f"<{leaf}>"
 

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 
 from cog.errors import ProtocolError
 from cog.signature.facts import Default, Parameter, Result, Signature
+from cog.signature.formats import RULES
 from cog.signature.kinds import (
     Anything,
     Array,
     Boolean,
     Choice,
+    Coded,
     File,
+    Formatted,
     Integer,
     Kind,
     Mapping,
@@ -27,29 +30,37 @@ from cog.signature.kinds import (
     Record,
     SecretText,
     Text,
+    Tuple,
     Union,
+    Wrapped,
 )
 from cog.signature.scalars import JSON
 from cog.signature.wire import dump, load
 
 NAMES = st.text(min_size=1, max_size=8)
-CHOICES = st.lists(st.text() | st.integers(), min_size=1, max_size=3).map(tuple)
+CHOICES = st.lists(
+    st.text() | st.integers() | st.booleans() | st.sampled_from([0.5, -1e300]), min_size=1, max_size=3
+).map(tuple)
 LEAVES: st.SearchStrategy[Kind] = st.one_of(
     st.sampled_from([Text(), Integer(), Number(), Boolean(), Anything(), Null(), Mapping(), File("file")]),
     st.builds(File),
     st.builds(SecretText),
     st.builds(Choice, CHOICES),
+    st.builds(Formatted, st.sampled_from([*RULES])),
+    st.builds(Coded, NAMES),
 )
 
 
 def composite(inner: st.SearchStrategy[Kind]) -> st.SearchStrategy[Kind]:
-    members = st.builds(Member, NAMES, inner, st.booleans())
+    members = st.builds(Member, NAMES, inner, st.booleans(), st.just("") | NAMES, st.booleans())
     return st.one_of(
-        st.builds(Array, inner),
+        st.builds(Array, inner, st.sampled_from(["list", "tuple", "set", "frozenset"])),
+        st.builds(Tuple, st.lists(inner, max_size=3).map(tuple), st.none() | st.integers(0, 3)),
+        st.builds(Wrapped, inner, NAMES),
         st.builds(Nullable, inner),
         st.builds(Mapping, inner),
         st.builds(Union, st.lists(inner, min_size=2, max_size=3).map(tuple)),
-        st.builds(Record, NAMES, st.lists(members, max_size=3).map(tuple)),
+        st.builds(Record, NAMES, st.lists(members, max_size=3).map(tuple), st.booleans()),
     )
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,13 +84,24 @@ class Running:
 
 @contextmanager
 def running(
-    folder: Path, *flags: str, env: Mapping[str, str] | None = None, terminal: bool = False
+    folder: Path,
+    *flags: str,
+    env: Mapping[str, str] | None = None,
+    terminal: bool = False,
+    before: Sequence[str] = (),
 ) -> Iterator[Running]:
-    """A server whose stderr is a pipe or a pseudo-terminal; at the end it has to end in order."""
+    """A server whose stderr is a pipe or a pseudo-terminal; at the end it has to end in order.
+
+    `before` are words that stand before its command, those of a program that turns into it.
+    """
     ours, theirs = pty.openpty() if terminal else os.pipe()
     try:
         process = subprocess.Popen(
-            command(*flags), cwd=folder, env=environment(env), stdin=subprocess.DEVNULL, stderr=theirs
+            [*before, *command(*flags)],
+            cwd=folder,
+            env=environment(env),
+            stdin=subprocess.DEVNULL,
+            stderr=theirs,
         )
     finally:
         os.close(theirs)

@@ -84,7 +84,13 @@ def make_project(folder: Path, config: str = "", requirements: str | None = None
 def variables(cache: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a plain machine without a network. uv keeps its cache in `cache`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_CLEARED)}
-    return {**kept, "UV_OFFLINE": "1", "UV_CACHE_DIR": str(cache), **(extra or {})}
+    return {
+        **kept,
+        "UV_OFFLINE": "1",
+        "UV_CACHE_DIR": str(cache),
+        "PIP_CONFIG_FILE": os.devnull,
+        **(extra or {}),
+    }
 
 
 @dataclass

@@ -20,6 +20,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 DEADLINE = 30.0
+# Who serves: another Python, or what stands for one, such as a container. The same tests hold for it.
+PYTHON = os.environ.get("COG_TESTS_PYTHON", sys.executable)
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ def serving(
     *flags: str,
     env: Mapping[str, str] | None = None,
     ready: str | None = "the model is READY",
-    python: str = sys.executable,
+    python: str = PYTHON,
 ) -> Iterator[Server]:
     """A server of the model in `folder` on a free port. `ready` is what to wait for in its log (None: the port only).
 

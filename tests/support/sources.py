@@ -23,6 +23,29 @@ PLAIN = {
                     k: list[str], l: List[Path], m: Optional[int], n: str | None, o: Union[int, str], p: Literal["x", "y"],
                     q: Literal["x", 1, None], r: list, s: Optional[list[int]] = None, t: int | str | None = 3) -> str: ...
     """,
+    "types that JSON has no form for": """
+        import datetime, enum, uuid
+        from collections.abc import Iterable, Sequence
+        from datetime import date
+        from decimal import Decimal
+        from typing import FrozenSet, Literal, Optional, Tuple, Union
+        from cog import BaseRunner, Path, Secret
+        @enum.unique
+        class Mode(str, enum.Enum):
+            "How."
+            FAST = "fast"
+            SLOW = "slow"
+            def told(self): return self.value
+        class Size(enum.IntEnum):
+            SMALL = 1
+            LARGE = 1 << 4
+        class Runner(BaseRunner):
+            def run(self, a: date, b: datetime.datetime, c: datetime.time, d: Optional[datetime.timedelta], e: Decimal,
+                    f: uuid.UUID, g: bytes, h: tuple[int, str], i: Tuple[float, ...], j: set[int], k: FrozenSet[str],
+                    l: Sequence[list[int]], m: Iterable[Optional[int]], n: Mode, o: list[Size], p: Optional[Mode],
+                    q: Literal[True, "x"], r: Union[Path, str], s: Secret | int | None, t: "list[Mode | int]",
+                    u: tuple = (), v: set = None, w: date | str = "x", x: tuple[()] = ()) -> str: ...
+    """,
     "every rule": r"""
         from cog import BaseRunner, Input, Path, Secret
         SIZES = [256, 512, 1 << 10]
@@ -107,6 +130,28 @@ PLAIN = {
 
 # Here something may be other than it looks. The text says what a hasty reader would get wrong.
 ODD = {
+    "enumerations that are not what they look like": """
+        import enum
+        from cog import BaseRunner
+        class Auto(enum.Enum):
+            A = enum.auto()
+        class Text(str, enum.Enum):
+            A = 1
+        class Whole(enum.IntEnum):
+            A = True
+        class Less(enum.Enum):
+            _ignore_ = ["B"]
+            A = "a"
+            B = "b"
+        class Own(enum.Enum):
+            def __new__(cls, value):
+                made = object.__new__(cls)
+                made._value_ = value * 2
+                return made
+            A = "a"
+        class Runner(BaseRunner):
+            def run(self, a: Auto, b: Text, c: Whole, d: Less, e: Own) -> str: ...
+    """,
     "a builtin is another": "str = int\nclass Runner:\n    def run(self, a: str) -> int: ...\n",
     "a builtin is another later": "class Runner:\n    def run(self, a: str) -> str: ...\nstr = int\n",
     "Path is a text": "Path = str\nclass Runner:\n    def run(self, a: Path) -> str: ...\n",

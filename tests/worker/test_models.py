@@ -140,12 +140,26 @@ def test_slots_of_an_async_model(
         server.wait_for(each, "canceled")
 
 
-def test_concurrency_needs_an_async_model(serve: Any) -> None:
+IN_CONFIG = 'run: "run.py:Runner"\nbuild:\n  python_version: "3.11"\nconcurrency:\n  max: 4\n'
+
+
+@pytest.mark.parametrize(
+    ("config", "variable"),
+    [(None, {"COG_MAX_CONCURRENCY": "2"}), (IN_CONFIG, {})],
+    ids=["variable", "config"],
+)
+def test_concurrency_needs_an_async_model(serve: Any, config: str | None, variable: dict[str, str]) -> None:
     source = "class Runner:\n    def run(self) -> int:\n        return 1\n"
-    server = serve(source, env={"COG_MAX_CONCURRENCY": "2"}, ready="the model is SETUP_FAILED")
+    server = serve(source, config=config, env=variable, ready="the model is SETUP_FAILED")
     setup = server.health()["setup"]
     assert setup["status"] == "failed"
     assert "an async run() or predict() is required" in setup["logs"]
+
+
+def test_the_variable_wins_over_the_number_in_the_config(serve: Any) -> None:
+    source = "class Runner:\n    def run(self) -> int:\n        return 1\n"
+    server = serve(source, config=IN_CONFIG, env={"COG_MAX_CONCURRENCY": "1"})
+    assert server.predict().json()["output"] == 1
 
 
 WRONG = {

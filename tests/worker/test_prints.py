@@ -296,6 +296,7 @@ def test_what_a_grandchild_writes_later_is_in_the_servers_log(plain: Server) -> 
     assert plain.get(f"/predictions/{prediction['id']}").json()["logs"] == "started\n"
 
 
+@pytest.mark.slow
 def test_setup_logs_are_complete(serve: Any) -> None:
     server = serve("""
         import os, subprocess, sys

@@ -11,16 +11,16 @@ from support.serving import Server, until
 # One parameter each: how it is written, what is said of it, and what to write instead.
 PARAMETERS = {
     "bare": ("bare", "has no type annotation", "for example: bare: str"),
-    "pair": ("pair: tuple[int, str]", "the type tuple[int, str] cannot be an input", "Write list[...]"),
-    "group": ("group: set", "the type set cannot be an input", "Write list[...]"),
-    "sequence": ("sequence: Sequence[str]", "cannot be an input", "Write list[...]"),
-    "mapping": ("mapping: Mapping[str, int]", "cannot be an input", "Write dict"),
-    "kind": ("kind: Kind", "the type Kind cannot be an input", 'Literal["a", "b"]'),
-    "raw": ("raw: bytes", "the type bytes cannot be an input", "Write cog.Path"),
-    "record": ("record: Record", "the type Record cannot be an input", "Annotated[Record, Opaque]"),
+    "pair": ("pair: tuple[int, complex]", "the type complex cannot be an input", "Write str, int, float, bool, cog.Path"),
+    "group": ("group: set[list[int]]", "what is in a set must have a hash", "Write list[...]"),
+    "mapping": ("mapping: OrderedDict[str, int]", "cannot be an input", "Write dict"),
+    "kind": ("kind: Kind", "the values of an Enum", "Give the members of the Enum such values"),
+    "raw": ("raw: bytearray", "the type bytearray cannot be an input", "Write bytes"),
+    "record": ("record: Record", "in Record.b: the type complex", "Annotated[complex, Opaque]"),
     "number": ("number: complex", "the type complex cannot be an input", "Write str, int, float, bool, cog.Path"),
-    "mixed": ("mixed: Union[Path, str]", "the union", "Write two inputs"),
-    "truth": ("truth: Literal[True]", "a Literal can list strings and integers", "Write bool"),
+    "truth": ("truth: Literal[b'x']", "a Literal, or the values", "numbers and booleans"),
+    "day": ("day: date = '2026-02-30'", 'is no date such as', "Change the default"),
+    "place": ("place: Place = {'x': 'a'}", "has a default (member x)", "Change the default"),
     "unknown": ('unknown: "Unheard"', "cannot be evaluated", "Import the name"),
     "whole": ("whole: int = 1.5", 'is not of type "integer"', "Change the default"),
     "listed": ('listed: list[int] = [1, "a"]', "has a default (item 1)", "Change the default"),
@@ -40,13 +40,19 @@ PARAMETERS = {
 
 HEAD = """\
 import enum
-from collections.abc import Mapping, Sequence
-from typing import Literal, Union
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
 from cog import BaseModel, BaseRunner, Input, Path
 class Kind(enum.Enum):
-    A = "a"
+    A = object()
 class Record(BaseModel):
     a: str
+    b: complex
+@dataclass
+class Place:
+    x: int
 class Runner(BaseRunner):
     def setup(self, folder: str) -> None:
         print("never reached")

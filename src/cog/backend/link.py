@@ -11,7 +11,8 @@ from cog.errors import ProtocolError
 from cog.worker.frames import FrameReader
 from cog.worker.messages import Down, Up, read_up
 
-_CHUNK: Final = 256 * 1024
+# For much more than this malloc asks the system for memory, and gives it back, each time (glibc, M_MMAP_THRESHOLD).
+_CHUNK: Final = 64 * 1024
 
 
 class Link:

@@ -13,7 +13,8 @@ W = TypeVar("W", contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What is run, and how. `command` starts a worker; times are in seconds."""
+    """What is run, and how. `command` starts a worker; times are in seconds; for `train` and `survey` see the order that
+    a worker gets, `Load`."""
 
     command: tuple[str, ...]
     reference: str
@@ -21,6 +22,8 @@ class Spec:
     environment: Mapping[str, str]
     max_concurrency: int | None = None
     cancel_grace: float = 10.0
+    train: bool = False
+    survey: bool = False
 
 
 class Fate(NamedTuple):

@@ -103,7 +103,8 @@ class Worker:
         self._pipes = Pipes(process.stdout, process.stderr, self._take_text)
         self._pipes.start(loop)
         process.when_ended(loop, self._on_end)
-        self._data.send(Load(self.spec.reference, self.spec.folder, self.spec.max_concurrency))
+        spec = self.spec
+        self._data.send(Load(spec.reference, spec.folder, spec.max_concurrency, spec.train, spec.survey))
 
     @property
     def pid(self) -> int:

@@ -33,10 +33,10 @@ def complete_input(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
     path = locate(ctx.params.get("file"))
     config = load(path, check_files=False)
-    reference = ctx.command.reference(config) if isinstance(ctx.command, ModelCommand) else None
-    if reference is None:
+    command = ctx.command
+    if not isinstance(command, ModelCommand) or (reference := command.reference(config)) is None:
         return []
-    outline = read(path.parent, reference)
+    outline = read(path.parent, reference, train=command.train)
     return [CompletionItem(text, help=help) for text, help in complete_names(outline, incomplete)]
 
 

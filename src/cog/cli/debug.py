@@ -29,14 +29,23 @@ _MASK: Final = "**********"
 @click.command(name="debug", short_help="Show what cog makes of this folder")
 @env_option
 @file_option
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option(
+    "--text", "as_text", is_flag=True, help="The configuration and all that follows from it, as text."
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
 @click.pass_obj
-def command(session: Session, env: tuple[str, ...], file: str | None, as_json: bool) -> None:
+def command(session: Session, env: tuple[str, ...], file: str | None, as_text: bool, as_json: bool) -> None:
     """Show what cog makes of this folder: configuration, Python, environment, requirements, variables.
 
-    Nothing is made. Values of variables that look secret are not shown.
+    Without a flag it is the Dockerfile of the image. Nothing is made. Values of variables that look secret are not shown.
     """
     project = open_project(file, session.screen)
+    if not (as_text or as_json):
+        from cog.cli.containers import read_draft
+        from cog.image.draft import Wishes
+
+        click.echo(read_draft(project, Wishes(), session.screen).dockerfile, nl=False)
+        return
     found = describe(project, env)
     click.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(_lines(found, "")))
 

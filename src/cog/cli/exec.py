@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import click
 
+from cog.cli import containers
 from cog.cli.main import Session
 from cog.cli.project import env_option, file_option, no_env_option, open_environment, open_project
 from cog.errors import UsageError
@@ -31,11 +32,15 @@ from cog.errors import UsageError
     "ports",
     multiple=True,
     metavar="PORT",
-    help="[compat] For containers. Without one the command listens on this machine itself.",
+    help="A port of the container, with --docker. Without that the command listens on this machine itself.",
 )
 @click.option(
-    "--gpus", metavar="GPUS", help="[compat] For containers. Without one the command sees every GPU here."
+    "--gpus",
+    metavar="GPUS",
+    help="GPUs for the container, with --docker. Without that the command sees every one here.",
 )
+@containers.docker_option
+@containers.engine_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="CMD...")
 @click.pass_obj
 def command(
@@ -45,6 +50,8 @@ def command(
     no_env: bool,
     ports: tuple[str, ...],
     gpus: str | None,
+    docker: bool,
+    engine: str | None,
     command: tuple[str, ...],
 ) -> None:
     """Run CMD in the model's environment, in the folder of cog.yaml.
@@ -54,6 +61,11 @@ def command(
     """
     project = open_project(file, session.screen)
     variables = project.variables(env)
+    if docker:
+        from cog.cli import contained
+
+        chosen = containers.find_engine(engine)
+        contained.execute(session, project, chosen, variables, command, ports=ports, wanted=gpus)
     if ports or gpus is not None:
         given = " and ".join([*(["-p"] if ports else []), *(["--gpus"] if gpus is not None else [])])
         session.screen.warn(

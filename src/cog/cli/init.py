@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from cog.cli.main import Session
 
 _FOLDER: Final = Path(__file__).parent / "templates"
+# Of another machine, and of no character that means something in the file that it is written into.
+_ADDRESS: Final = re.compile(r"(?:\w+\+)?(?:https?|ssh)://[\w.\-~:/@%+=&?]+", re.ASCII)
 # Where each file of a new project comes from: out of the template's own folder, or out of the one for all.
 _SHARED: Final = {
     NAME: "shared/cog.yaml",
@@ -92,6 +96,7 @@ def contents(name: str) -> dict[str, bytes]:
     values = {
         b"PYTHON_VERSION": f"{sys.version_info[0]}.{sys.version_info[1]}".encode(),  # one that is surely here
         b"COMMAND": template.command.encode(),
+        b"ORIGIN": origin(_installed_from()).encode(),
     }
     found = {}
     for file, source in {**_SHARED, **own}.items():
@@ -100,6 +105,29 @@ def contents(name: str) -> dict[str, bytes]:
             data = data.replace(word, value)
         found[file] = data
     return found
+
+
+def origin(record: str) -> str:
+    """Where pip can install this cog from, on another machine too: `git+https://...@...` or the address of an archive.
+    `record` is what an installer notes of that, as PEP 610 has it. Empty when it came from a folder, or by its name
+    alone, of which nobody else need know what it stands for.
+    """
+    try:
+        noted = json.loads(record)
+        url, vcs = str(noted["url"]), noted.get("vcs_info")
+        found = url if vcs is None else f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return ""
+    return found if _ADDRESS.fullmatch(found) else ""
+
+
+def _installed_from() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.distribution("cog").read_text("direct_url.json") or ""
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _write(path: Path, data: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import click
 
@@ -16,6 +16,8 @@ _FILE: Final = "cog.file"  # what stands behind -f
 
 class ModelCommand(click.Command):
     """A command that takes the inputs of a model. Its help reads the model's source; nothing of it is run."""
+
+    train: ClassVar[bool] = False
 
     def reference(self, config: Config) -> str | None:
         """Where cog.yaml says that the model is."""
@@ -48,7 +50,7 @@ class ModelCommand(click.Command):
         reference = self.reference(config)
         if reference is None:
             return
-        outline = read(path.parent, reference)
+        outline = read(path.parent, reference, train=self.train)
         rows = render_help(outline)
         with formatter.section(f"Inputs of {reference}, for -i"):
             if outline.doc:
@@ -63,6 +65,8 @@ class ModelCommand(click.Command):
 
 class TrainCommand(ModelCommand):
     """The same for the training function."""
+
+    train = True
 
     def reference(self, config: Config) -> str | None:
         """Where cog.yaml says that the training function is."""

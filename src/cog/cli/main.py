@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 import click
 
+from cog.cli import interruption
 from cog.cli.screen import Screen
 from cog.errors import CogError
 from cog.version import __version__
@@ -40,6 +41,11 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
         Entry("predict", "The old name of run", "cog.cli.predict", hidden=True),
         Entry("train", "Train the model", "cog.cli.train", hidden=True),
     ),
+    "An image": (
+        Entry("build", "Build an image of the model", "cog.cli.build"),
+        Entry("push", "Build the image and push it to a registry", "cog.cli.push"),
+        Entry("login", "Log in to a registry", "cog.cli.login"),
+    ),
     "Help": (
         Entry("doctor", "Look over the project and mend it", "cog.cli.doctor"),
         Entry("completion", "Print what makes a shell complete cog's commands", "cog.cli.completion"),
@@ -50,7 +56,7 @@ ENTRIES: Final = {entry.name: entry for section in SECTIONS.values() for entry i
 
 
 # What the contract has, and this version does not have yet.
-LATER: Final = ("build", "push", "login", "playground", "weights")
+LATER: Final = ("playground", "weights")
 
 # What writing ends with where there is no room, or nothing to write to.
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
@@ -168,8 +174,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         screen.fail(_usage(error))
         return 1
-    except (KeyboardInterrupt, click.Abort):
-        return 130
+    except (KeyboardInterrupt, click.Abort) as error:
+        interrupt = (
+            error.__cause__ if isinstance(error, click.Abort) else error
+        )  # click makes one of the other
+        return interruption.exit_code(interrupt) if isinstance(interrupt, KeyboardInterrupt) else 130
     except BrokenPipeError:  # the reader of stdout has left: there is nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -213,7 +222,7 @@ def _no_command(name: str) -> str:
     listed = [entry.name for entry in ENTRIES.values() if not entry.hidden]
     near = difflib.get_close_matches(name.lower(), [*listed, *LATER], n=1)
     if near and near[0] in LATER:
-        return f"There is no `cog {near[0]}` yet: this version runs and serves models, and makes no images."
+        return f"There is no `cog {near[0]}` yet."
     advice = f"Did you mean {near[0]}?" if near else f"There are {', '.join(listed)}."
     return f"No such command '{name}'. {advice}"
 
@@ -229,6 +238,11 @@ def _usage(error: click.ClickException) -> str:
 
 def run() -> NoReturn:
     """The installed command."""
+    # Standard streams that were closed lead nowhere: what is opened here must not get their numbers, or others would
+    # take it for their input or output.
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
     code = main()
     try:
         for stream in (sys.stdout, sys.stderr):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
+from cog.cli.containers import docker_option, engine_option
 from cog.cli.project import env_option, file_option, no_env_option
 from cog.errors import UsageError
 
@@ -36,6 +37,13 @@ class Order:
     setup_timeout: float
     use_replicate_token: bool
     gpus: str | None
+    docker: bool = False
+    engine: str | None = None
+
+    @property
+    def contained(self) -> bool:
+        """Whether the model runs in a container."""
+        return self.docker or self.image is not None
 
     def check(self) -> None:
         """Refuse what cannot go together.
@@ -48,14 +56,16 @@ class Order:
         if self.image is not None and "=" in self.image:
             raise UsageError(f"{self.image} looks like an input: write -i {self.image}")
         if self.image is not None:
-            raise UsageError(
-                f"{self.image}: images cannot be run yet. Go to the folder of a model, or give the address of a server "
-                "with --url."
-            )
+            beside = {"--docker": self.docker, "--url": self.url, "-f": self.file, "--no-env": self.no_env}
+            if given := [flag for flag, value in beside.items() if value]:
+                raise UsageError(
+                    f"{' and '.join(given)} and the image {self.image} exclude each other: leave one of them out"
+                )
         if self.items and self.json is not None:
             raise UsageError("-i and --json exclude each other: put all inputs into the object of --json")
         if self.url is not None:
             here = {"-e": self.env, "-f": self.file, "--no-env": self.no_env, "--gpus": self.gpus}
+            here["--docker"] = self.docker
             if given := [flag for flag, value in here.items() if value]:
                 raise UsageError(
                     f"{' and '.join(given)} say how a model is started here, but --url names one that runs already"
@@ -125,6 +135,8 @@ _OPTIONS: Final[tuple[Callable[[Command], Command], ...]] = (
     env_option,
     file_option,
     no_env_option,
+    docker_option,
+    engine_option,
     click.option("--url", metavar="URL", help="Use the server that runs there; nothing is started here."),
     click.option(
         "--setup-timeout", type=float, metavar="SECONDS", default=SETUP_TIMEOUT,

@@ -8,8 +8,10 @@ and holds the model back until the input was checked.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cog.cli import interruption, runtime
@@ -38,7 +40,11 @@ def perform(order: Order, session: Session, *, train: bool = False) -> int:
     context = order.context()
     with interruption.terminable():
         try:
-            if order.url is None:
+            if order.contained:
+                from cog.cli import contained
+
+                contained.ask(order, session, context, partial(reference, train=train), train=train)
+            elif order.url is None:
                 _ask_here(order, session, context, train=train)
             else:
                 _ask_there(order, order.url, session, context, train=train)
@@ -66,17 +72,16 @@ def _ask_here(order: Order, session: Session, context: dict[str, str], *, train:
     with runtime.private() as server:
         request = _begin(server, order, session, context, train=train)
 
-        from cog.cli.given import links
+        from cog.cli.given import Links
         from cog.cli.prediction import Asking
         from cog.cli.printing import ServerLog
         from cog.client.connection import Connection
         from cog.client.model import RemoteModel
 
-        with ServerLog(server.log, session.screen).shown() as log, _told(server), links() as linked:
-            model = RemoteModel(Connection(server.url))
-            asking = Asking(
-                model, session.screen, look=lambda: _look(server), settle=log.settle, links=linked
-            )
+        with ServerLog(server.log, session.screen).shown() as log, _told(server):
+            model = RemoteModel(Connection("localhost", server.socket))
+            links = Links(server.folder)
+            asking = Asking(model, session.screen, look=lambda: _look(server), settle=log.settle, links=links)
             asking.ask(request)
             model.connection.close()
             server.end()
@@ -126,7 +131,7 @@ def _request(
 
     request = Request.read(order, context, train=train)
     version = None if order.no_env else project.config.build.python_version
-    request.given.check(project.folder, named, _numbers(version))
+    request.given.check(project.folder, named, _numbers(version), train=train)
     return request
 
 
@@ -154,9 +159,16 @@ def _look(server: Runtime) -> None:
     """Raises:
     ModelFailed: the server has ended.
     """
-    if server.ended is not None:
+    code = server.ended
+    if code == 1:  # it has told what a person has to mend
+        raise ModelFailed("The server of the model could not start. What it says of that stands above.")
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        why = " Usually the system ran out of memory: `dmesg` tells." if name == "SIGKILL" else ""
+        raise ModelFailed(f"The server of the model was killed by {name}.{why}")
+    if code is not None:
         raise ModelFailed(
-            f"The server of the model ended unexpectedly, with exit code {server.ended}. "
+            f"The server of the model ended unexpectedly, with exit code {code}. "
             "`cog --debug run` shows its log."
         )
 

@@ -9,7 +9,6 @@ import click
 from cog.cli.inputs_help import ModelCommand
 from cog.cli.main import Session
 from cog.cli.order import Order, order_options
-from cog.cli.performance import perform
 
 
 @click.command("predict", cls=ModelCommand)
@@ -18,4 +17,6 @@ from cog.cli.performance import perform
 def command(session: Session, /, **options: Any) -> int:
     """The old name of `cog run`: the same, with a warning."""
     session.screen.warn('deprecated command "predict": use "run" instead')
+    from cog.cli.performance import perform  # here: help and completion have no use for it
+
     return perform(Order(**options), session)

@@ -90,10 +90,12 @@ class Asking:
             delivery = Delivery(interface, request.target, self._results, teller, whole=whole)
             prediction = self._run(interface, order, delivery)
             self._line.hide()
-            self._conclude(prediction, delivery, whole=whole)
-            self._tell_times(ready - began, prediction, time.monotonic() - ready)
+            self._conclude(interface.noun, prediction, delivery, whole=whole)
+            self._tell_times(interface.noun, ready - began, prediction, time.monotonic() - ready)
         finally:
             self._line.hide()
+            with contextlib.suppress(OSError):  # also before what is said of an interrupt
+                self._results.finish()
 
     def _wait(self, timeout: float) -> None:
         self._line.show("Setting up")
@@ -128,7 +130,7 @@ class Asking:
                     self._print(text)
                 case Ended(prediction):
                     return prediction
-        raise ServerUnreachable(f"{self._model.connection.url} does not say how the prediction ended.")
+        raise ServerUnreachable(f"{self._model.connection.url} does not say how the {interface.noun} ended.")
 
     def _make_room(self, on_terminal: bool) -> None:
         """What was printed before a result stands before it."""
@@ -151,7 +153,7 @@ class Asking:
                     return
                 time.sleep(_LOOK)
 
-    def _conclude(self, prediction: Mapping[str, Any], delivery: Delivery, *, whole: bool) -> None:
+    def _conclude(self, noun: str, prediction: Mapping[str, Any], delivery: Delivery, *, whole: bool) -> None:
         if self._settle is not None:
             self._settle()
         succeeded = prediction.get("status") == "succeeded"
@@ -159,14 +161,14 @@ class Asking:
             delivery.respond(prediction)
         elif succeeded:
             delivery.finish(prediction.get("output"))
-        self._results.finish()
+        self._results.finish()  # before the times are told
         if not succeeded:
-            raise ModelFailed(_failure(prediction))
+            raise ModelFailed(_failure(noun, prediction))
 
     def _saved(self, path: Path) -> None:
         self._screen.say(f"Written output to {path}")
 
-    def _tell_times(self, setup: float, prediction: Mapping[str, Any], running: float) -> None:
+    def _tell_times(self, noun: str, setup: float, prediction: Mapping[str, Any], running: float) -> None:
         """On a terminal: how long it took."""
         if not self._screen.lively:
             return
@@ -174,12 +176,12 @@ class Asking:
         own = metrics.get("predict_time") if isinstance(metrics, dict) else None
         took = own if isinstance(own, float) else running
         started_here = f"setup {setup:.1f} s, " if self._settle is not None else ""
-        self._screen.note(f"{started_here}prediction {took:.1f} s")
+        self._screen.note(f"{started_here}{noun} {took:.1f} s")
 
 
-def _failure(prediction: Mapping[str, Any]) -> str:
+def _failure(noun: str, prediction: Mapping[str, Any]) -> str:
     """`Prediction failed: ValueError: bad thing`."""
-    head = f"Prediction {prediction.get('status')}"
+    head = f"{noun.capitalize()} {prediction.get('status')}"
     error = prediction.get("error")
     if not error:
         return head

@@ -100,6 +100,7 @@ def open_environment(project: Project, *, no_env: bool, screen: Screen) -> Envir
     """
     if no_env:  # who says this sees to the environment himself: no warning of what it lacks
         return current()
+    from cog.cli import interruption
     from cog.environment.limits import missing
     from cog.environment.make import prepare
 
@@ -117,7 +118,8 @@ def open_environment(project: Project, *, no_env: bool, screen: Screen) -> Envir
             if not screen.lively:
                 screen.note(f"  {text}")
 
-        environment = prepare(project.config, project.folder, report)
+        with interruption.terminable():  # uv has to end with this command
+            environment = prepare(project.config, project.folder, report)
     if told:
         screen.succeed(f"Environment ready in {time.monotonic() - began:.1f} s")
     return environment

@@ -9,7 +9,6 @@ import click
 from cog.cli.inputs_help import ModelCommand
 from cog.cli.main import Session
 from cog.cli.order import Order, order_options
-from cog.cli.performance import perform
 
 
 @click.command("run", cls=ModelCommand)
@@ -26,4 +25,6 @@ def command(session: Session, /, **options: Any) -> int:
       cog run --json @inputs.json
       cog run --url http://127.0.0.1:8393 -i prompt="a dog"
     """
+    from cog.cli.performance import perform  # here: help and completion have no use for it
+
     return perform(Order(**options), session)

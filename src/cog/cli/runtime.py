@@ -15,9 +15,14 @@ from typing import IO, Final
 
 from cog.cli.project import Project
 from cog.environment.environment import Environment
+from cog.errors import SettingError
+from cog.files import owned
 
 ENDING: Final = 10.0  # seconds that a server gets to end in order; its workers take up to 3
 AT_ONCE: Final = 3.0  # seconds to kill the workers with all their children, and to remove its files
+# Of a socket the system takes no path that has more than about 100 bytes.
+_SOCKET: Final = "s"
+_SHORT: Final = "/tmp"
 
 # `python -m cog.server.http`, but for the current folder, which Python would put before its own library: that of a model
 # may well hold a queue.py.
@@ -25,17 +30,21 @@ _START: Final = "import os, sys; sys.path[:1] == [''] and sys.path.pop(0); from 
 
 
 class Runtime:
-    """A server that was started: it accepts connections at `url` from the first moment on."""
+    """A server that was started: it accepts connections at `socket` from the first moment on. `folder` is for what it
+    may be handed; both are for this user alone, and gone with the command."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], url: str, owner: int, flags: tuple[str, ...]
-    ) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], owner: int, flags: tuple[str, ...]) -> None:
         """`owner` is the end of a pipe: the server ends at once when it is closed, however that comes. `flags` tell it
         of that, and of its socket."""
         self.process = process
-        self.url = url
+        self.folder = ""
         self._owner: int | None = owner
         self._flags = flags
+
+    @property
+    def socket(self) -> str:
+        """The path of the socket that it listens on."""
+        return os.path.join(self.folder, _SOCKET)
 
     @property
     def log(self) -> IO[bytes]:
@@ -105,31 +114,74 @@ def variables(project: Project, environment: Environment, env: tuple[str, ...] =
 
 @contextlib.contextmanager
 def private() -> Iterator[Runtime]:
-    """A server for this command alone, on a port of 127.0.0.1 that the system chooses. It ends with the block: in
-    order, or at once when the block ends with an error or an interrupt.
+    """A server for this command alone: on a socket in a folder that no other user can enter, since it opens any file
+    for whoever asks it. It ends with the block: in order, or at once when the block ends with an error or an interrupt.
 
     It starts now and does nothing until it has its orders. It is in a process group of its own, so that Ctrl-C on a
     terminal reaches only the command, and ends by itself when the command is killed.
+
+    Raises:
+        SettingError: there is no folder for temporary files.
     """
     theirs, ours = os.pipe()
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(128)
-        port = listening.getsockname()[1]
-        process = subprocess.Popen(
-            command("--orders"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=(listening.fileno(), theirs),
-            start_new_session=True,
-        )
-        flags = ("--fd", str(listening.fileno()), "--owner-fd", str(theirs))
-    os.close(theirs)
-    runtime = Runtime(process, f"http://127.0.0.1:{port}", ours, flags)
-    try:
+    with contextlib.ExitStack() as stack:
+        with socket.socket(socket.AF_UNIX) as listening:
+            process = subprocess.Popen(
+                command("--orders"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=(listening.fileno(), theirs),
+                start_new_session=True,
+            )
+            os.close(theirs)
+            runtime = Runtime(process, ours, ("--fd", str(listening.fileno()), "--owner-fd", str(theirs)))
+            stack.callback(runtime.log.close)
+            stack.callback(runtime.end_at_once)
+            runtime.folder = _place(listening, stack)
+        stack.callback(runtime.end_at_once)  # before the folder goes
         yield runtime
         runtime.end()
+
+
+def _place(listening: socket.socket, stack: contextlib.ExitStack) -> str:
+    """Let the socket listen in a folder of its own: where temporary files go, unless a socket cannot lie there."""
+    folder = stack.enter_context(_folder(os.environ.get("TMPDIR") or _SHORT))
+    try:
+        listening.bind(os.path.join(folder, _SOCKET))
+    except OSError:  # a path of more than about 100 bytes, or a disk that knows no sockets
+        folder = stack.enter_context(_folder(_SHORT))
+        try:
+            listening.bind(os.path.join(folder, _SOCKET))
+        except OSError as error:
+            raise _unusable(_SHORT, error) from error
+    listening.listen()
+    return folder
+
+
+@contextlib.contextmanager
+def _folder(parent: str) -> Iterator[str]:
+    """A folder for the block. If this command is killed the next server removes it."""
+    try:
+        path, lock = owned.make(parent)
+    except OSError as error:
+        raise _unusable(parent, error) from error
+    try:
+        yield path
     finally:
-        runtime.end_at_once()
-        runtime.log.close()
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(path, _SOCKET))
+            os.rmdir(path)
+        except OSError:  # more lies in it
+            import shutil
+
+            shutil.rmtree(path, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _unusable(parent: str, error: OSError) -> SettingError:
+    from cog.files.folders import unusable  # here: nobody who has to start quickly gets here
+
+    return unusable(parent, error)

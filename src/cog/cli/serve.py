@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 import click
 
-from cog.cli import runtime
+from cog.cli import containers, runtime
 from cog.cli.main import Session
 from cog.cli.project import Project, env_option, file_option, no_env_option, open_environment, open_project
 from cog.cli.screen import Screen
@@ -68,6 +68,8 @@ def _url(ctx: click.Context, param: click.Parameter, value: str | None) -> str |
 @env_option
 @file_option
 @no_env_option
+@containers.docker_option
+@containers.engine_option
 @click.pass_obj
 def command(
     session: Session,
@@ -79,6 +81,8 @@ def command(
     env: tuple[str, ...],
     file: str | None,
     no_env: bool,
+    docker: bool,
+    engine: str | None,
 ) -> None:
     """Serve the model of this folder over HTTP.
 
@@ -92,19 +96,33 @@ def command(
     """
     project = open_project(file, Screen(io.StringIO(), lively=False))  # the server warns of the same
     _check_free(host, port)
-    flags = ["--host", host, "--port", str(port)]
-    if threads is not None:
-        flags += ["--threads", str(threads)]
-    if upload_url is not None:
-        flags += ["--upload-url", upload_url]
-    if reload:
-        flags.append("--reload")
+    flags = ["--threads", str(threads)] if threads is not None else []
+    flags += ["--upload-url", upload_url] if upload_url is not None else []
+    flags += ["--reload"] if reload else []
     _check(project, env)  # before minutes are spent on an environment
+    if docker:
+        _serve_contained(session, project, env, engine, (host, port), flags)
     environment = open_environment(project, no_env=no_env, screen=session.screen)
     _become(
-        runtime.command("--config", str(project.path), *flags),
+        runtime.command("--config", str(project.path), "--host", host, "--port", str(port), *flags),
         _variables(session, runtime.variables(project, environment, env)),
     )
+
+
+def _serve_contained(
+    session: Session,
+    project: Project,
+    env: tuple[str, ...],
+    engine: str | None,
+    address: tuple[str, int],
+    flags: list[str],
+) -> NoReturn:
+    from cog.cli import contained
+
+    if address[1] == 0:
+        raise UsageError("-p 0: a container's port is published as it is given. Name one, such as 8393")
+    own = _variables(session, project.variables(env))
+    contained.serve(session, project, containers.find_engine(engine), own, address, flags)
 
 
 def _check(project: Project, env: tuple[str, ...]) -> None:

@@ -9,7 +9,6 @@ import click
 from cog.cli.inputs_help import TrainCommand
 from cog.cli.main import Session
 from cog.cli.order import Order, order_options
-from cog.cli.performance import perform
 
 
 @click.command("train", cls=TrainCommand)
@@ -22,4 +21,6 @@ def command(session: Session, /, **options: Any) -> int:
       cog train -i data=@texts.zip -i steps=100 -o weights
     """
     session.screen.warn('deprecated command "train": use "exec" with a script of your own instead')
+    from cog.cli.performance import perform  # here: help and completion have no use for it
+
     return perform(Order(**options), session, train=True)

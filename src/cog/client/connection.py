@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from cog.errors import ServerUnreachable, UsageError
 
 TIMEOUT: Final = 30.0  # seconds without a byte, where an answer is due at once
 _LONGEST_EXCERPT: Final = 200
+_LABEL: Final = 63  # characters between two dots of a name (RFC 1035)
+_SAFE: Final = "/%:@!$&'()*+,;=~"  # in a path, with what is escaped already
 
 
 class Answer(NamedTuple):
@@ -38,11 +41,25 @@ class Answer(NamedTuple):
         return text[:_LONGEST_EXCERPT] or "it does not say why"
 
 
+class _LocalConnection(HTTPConnection):
+    """HTTP over a socket that lies in a folder."""
+
+    def __init__(self, path: str, timeout: float | None) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
 class Connection:
     """Talks to the server at one URL; a path in it goes before every path that is asked for."""
 
-    def __init__(self, url: str) -> None:
-        """`url` may lack its `http://`.
+    def __init__(self, url: str, path: str | None = None) -> None:
+        """`url` may lack its `http://`. With `path` it is only what the server is called; connections go to the socket
+        that lies there.
 
         Raises:
             UsageError: it is not the URL of a server.
@@ -51,16 +68,23 @@ class Connection:
         try:
             parts = urlsplit(whole)
             self._port = parts.port
+            self._host = _host(parts.hostname or "")
         except ValueError as error:
             raise UsageError(f"--url {url}: {error}. Write it as http://127.0.0.1:8393") from error
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        if (
+            parts.scheme not in ("http", "https")
+            or parts.username is not None
+            or parts.query
+            or parts.fragment
+        ):
             raise UsageError(
-                f"--url {url}: write it as http://127.0.0.1:8393, with http or https and without user or password"
+                f"--url {url}: write it as http://127.0.0.1:8393, with http or https, without user or password, and "
+                "without anything behind the path"
             )
         self.url = whole.rstrip("/")
         self._secure = parts.scheme == "https"
-        self._host = parts.hostname
-        self._prefix = parts.path.rstrip("/")
+        self._prefix = quote(parts.path.rstrip("/"), safe=_SAFE, errors="surrogateescape")
+        self._path = path
         self._kept: HTTPConnection | None = None
 
     def call(
@@ -118,6 +142,8 @@ class Connection:
             self._kept = None
 
     def _open(self, timeout: float | None) -> HTTPConnection:
+        if self._path is not None:
+            return _LocalConnection(self._path, timeout)
         if self._secure:
             return HTTPSConnection(self._host, self._port, timeout=timeout)
         return HTTPConnection(self._host, self._port, timeout=timeout)
@@ -163,6 +189,21 @@ class Connection:
         return ServerUnreachable(
             f"No answer from {self.url}: {cause}. Is the server running, and is this its address?"
         )
+
+
+def _host(name: str) -> str:
+    """Raises:
+    ValueError: no server can be called this.
+    """
+    if not name or not name.isprintable() or " " in name:
+        raise ValueError("it names no server")
+    try:
+        found = name if name.isascii() else name.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise ValueError(f"no server can be called {name}") from None
+    if not all(0 < len(label) <= _LABEL for label in found.removesuffix(".").split(".")):
+        raise ValueError(f"no server can be called {name}")
+    return found
 
 
 def _media_type(response: HTTPResponse) -> str:

@@ -10,8 +10,9 @@ from typing import Final
 
 from cog.client.input_schemas import Schema
 from cog.client.input_words import choices, enumerated, is_file, is_secret, items, variants, words
+from cog.signature.choices import chosen
+from cog.signature.formats import fault
 from cog.signature.problems import MASK, printable, shown
-from cog.signature.scalars import chosen
 
 _SHOWN: Final = 60  # characters of a value: it may be a photograph
 _ALL: Final = 20  # problems of one list
@@ -74,9 +75,14 @@ def _items(schema: Schema, value: object, *, local_files: bool) -> Iterator[str]
     if not isinstance(value, list):
         yield f"{_value(schema, value)} is not a {words(schema)}"
         return
+    low, high = schema.get("minItems"), schema.get("maxItems")
+    if isinstance(low, int) and len(value) < low:
+        yield f"{len(value)} items are too few: at least {low} are wanted"
+    if isinstance(high, int) and len(value) > high:
+        yield f"{len(value)} items are too many: at most {high} are wanted"
     found = 0
     for index, item in enumerate(value):
-        for problem in problems(items(schema), item, local_files=local_files):
+        for problem in problems(items(schema, index), item, local_files=local_files):
             found += 1
             if found > _ALL:
                 yield "more items are wrong"
@@ -117,7 +123,8 @@ def _no_text(schema: Schema, value: object, *, local_files: bool) -> str | None:
     if not isinstance(value, str):
         return "is no text" if not is_file(schema) else "is no URL of a file"
     if not is_file(schema) or local_files or isinstance(value, Unread) or is_url(value):
-        return None
+        form = schema.get("format")
+        return fault(form, value) if isinstance(form, str) and not isinstance(value, Unread) else None
     return "is no http, https or data URL"
 
 

@@ -56,7 +56,7 @@ class Files:
         Raises:
             Wrong: there is no such file, or it cannot be read.
         """
-        path, mode = located(name)
+        path, mode = located(name, text=not for_path)
         if for_path and self.as_path and stat.S_ISREG(mode):  # a pipe is open in this process only
             return path
         try:
@@ -71,22 +71,23 @@ class Files:
             ) from None
 
 
-def located(name: str) -> tuple[str, int]:
-    """The absolute path of the file that was written as `name` behind an @, and its mode.
+def located(name: str, *, text: bool = False) -> tuple[str, int]:
+    """The absolute path of the file that was written as `name` behind an @, and its mode. Where a `text` is taken too,
+    somebody may have meant one that begins with @.
 
     Raises:
         Wrong: there is none.
     """
     if not name:
-        raise Wrong("no file is named behind the @. Write @FILE, or @@ for a text that begins with @")
+        hint = ", or @@ for a text that begins with @" if text else ""
+        raise Wrong(f"no file is named behind the @. Write @FILE{hint}")
     path = os.path.abspath(os.path.expanduser(name))
     told = printable(path)
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise Wrong(
-            f"there is no file {told}. Check the name; a text that begins with @ is written @@"
-        ) from None
+        hint = "; a text that begins with @ is written @@" if text else ""
+        raise Wrong(f"there is no file {told}. Check the name{hint}") from None
     except OSError as error:
         raise Wrong(f"{told} cannot be read: {error.strerror}. Check its permissions") from None
     if stat.S_ISDIR(mode):

@@ -10,12 +10,15 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NoReturn
 
 from cog.client.input_checks import is_url, problems
 from cog.client.input_files import Files, Wrong, located
 from cog.client.input_schemas import Schema
-from cog.client.input_words import choices, is_file, items, variants, words
+from cog.client.input_words import choices, is_file, items, member, variants, words
+from cog.signature.choices import Scalar
+from cog.signature.formats import RULES
 from cog.signature.problems import printable
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
@@ -33,7 +36,7 @@ def value(name: str, texts: Sequence[str], schema: Schema, files: Files) -> obje
         return _Reading(name, files).one(texts[0], schema)
     for part in [schema, *variants(schema)]:
         if part.get("type") == "array":
-            return [_Reading(name, files).one(text, items(part)) for text in texts]
+            return [_Reading(name, files).one(text, items(part, at)) for at, text in enumerate(texts)]
     if any(map(_is_open, [schema, *variants(schema)])):
         return [_Reading(name, files).one(text, {}) for text in texts]
     raise Wrong(f"it was given {len(texts)} times, but takes one value: {words(schema)}")
@@ -81,7 +84,9 @@ class _Reading:
         listed = choices(schema)
         if listed is not None:
             text = self._text(text, {}) if text.startswith("@") else text
-            return next((each for each in listed if _means(text, each)), text)
+            return next(
+                (each for each in sorted(listed, key=_is_text, reverse=True) if _means(text, each)), text
+            )
         if variants(schema):
             return self._union(text, schema)
         match schema.get("type"):
@@ -96,7 +101,7 @@ class _Reading:
             case "array":
                 return self._list(text, schema)
             case "object":
-                return self._object(text)
+                return self._object(text, schema)
             case _:
                 return self._anything(text)
 
@@ -116,16 +121,24 @@ class _Reading:
         return f"a file is wanted: write -i {self.name}=@FILE, or a URL that begins with https:// or data:"
 
     def _union(self, text: str, schema: Schema) -> object:
-        """The first type that fits, text last: 5 is a number where both are accepted."""
-        for part in sorted(variants(schema), key=lambda each: each.get("type") in ("string", None)):
-            try:
-                made = self.one(text, part)
-            except Wrong:
-                if part.get("type") == "string":  # the last: it says why
-                    raise
+        """The first type that fits; a file, and then any text, last: 5 is a number where both are accepted."""
+        parts = sorted(variants(schema), key=_lateness)
+        textual = any(map(_is_textual, parts))
+        # A path and a text look the same to the server: beside texts the file itself is sent.
+        files = replace(self.files, as_path=False) if textual else self.files
+        wrong: Wrong | None = None
+        for part in parts:
+            if is_file(part) and textual and not text.startswith("@") and not is_url(text):
                 continue
-            if not any(problems(part, made)):
+            try:
+                made = _Reading(self.name, files).one(text, part)
+            except Wrong as error:
+                wrong = error
+                continue
+            if not any(problems(part, made, local_files=files.as_path)):
                 return made
+        if wrong is not None and parts[-1].get("type") == "string":  # it says why
+            raise wrong
         return text
 
     def _list(self, text: str, schema: Schema) -> object:
@@ -138,19 +151,29 @@ class _Reading:
                 raise Wrong(f"it is no JSON array: {_told(error)}") from error
             found = None
         if not isinstance(found, list):
-            return [self.one(text, inner)]
+            return [self.one(text, items(schema, 0))]
         if inner.get("type") == "array" and any(any(problems(inner, item)) for item in found):
             return [found]
-        if is_file(inner):
-            return [self._text(item, inner) if isinstance(item, str) else item for item in found]
-        return found
+        return self._filled(found, schema)
 
-    def _object(self, text: str) -> object:
+    def _filled(self, found: object, schema: Schema) -> object:
+        """JSON with the files that it names, where the schema asks for files."""
+        match found:
+            case str() if is_file(schema):
+                return self._text(found, schema)
+            case list():
+                return [self._filled(item, items(schema, at)) for at, item in enumerate(found)]
+            case dict():
+                return {name: self._filled(item, member(schema, name)) for name, item in found.items()}
+            case _:
+                return found
+
+    def _object(self, text: str, schema: Schema) -> object:
         """A JSON object, or the file that holds one."""
         if text.startswith("@"):
             text = self._content(text[1:])
         try:
-            return parsed(text)
+            return self._filled(parsed(text), schema)
         except ValueError as error:
             raise Wrong(f'it is no JSON object such as {{"a": 1}}: {_told(error)}') from error
 
@@ -180,7 +203,7 @@ def _is_textual(schema: Schema) -> bool:
         return "null" in listed
     if parts := variants(schema):
         return any(map(_is_textual, parts))
-    return schema.get("type") == "string" and not is_file(schema)
+    return schema.get("type") == "string" and not is_file(schema) and schema.get("format") not in RULES
 
 
 def _is_open(schema: Schema) -> bool:
@@ -188,8 +211,22 @@ def _is_open(schema: Schema) -> bool:
     return not schema.keys() & {"type", "enum", "anyOf"}
 
 
-def _means(text: str, choice: str | int) -> bool:
-    return text == choice if isinstance(choice, str) else _whole(text) == choice
+def _lateness(schema: Schema) -> int:
+    if is_file(schema):
+        return 1
+    return 3 if _is_open(schema) else 2 if schema.get("type") == "string" and "format" not in schema else 0
+
+
+def _is_text(choice: Scalar) -> bool:
+    return isinstance(choice, str)
+
+
+def _means(text: str, choice: Scalar) -> bool:
+    if isinstance(choice, str):
+        return text == choice
+    if isinstance(choice, bool):
+        return text.strip().lower() == ("true" if choice else "false")
+    return _number(text) == choice if isinstance(choice, float) else _whole(text) == choice
 
 
 def _whole(text: str) -> object:

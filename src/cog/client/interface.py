@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cog.errors import ModelFailed
+
 _EMPTY: Final[Mapping[str, Any]] = {}
 _REFERENCE: Final = "#/components/schemas/"
+_NOT_OFFERED: Final = {
+    "prediction": "The server makes no predictions: it was started to train (--x-mode train). `cog train` asks for that.",
+    "training": "The server offers no trainings: its model has no training function, or that cannot be loaded, which the "
+    'log of the server tells then. A model has one when cog.yaml says, for example, train: "train.py:train".',
+}
 _DEEPEST: Final = 20  # references that lead to references
 
 
@@ -50,11 +57,16 @@ class Interface:
 
 
 def read(document: object, *, train: bool = False) -> Interface:
-    """The interface that `document` describes: of a training where one was asked for and is offered."""
+    """The interface that `document` describes: of predictions, or of trainings.
+
+    Raises:
+        ModelFailed: the server offers only the other. Of one without a document that is not known.
+    """
     paths = _mapping(_mapping(document).get("paths"))
     schemas = _mapping(_mapping(_mapping(document).get("components")).get("schemas"))
-    train = train and "/trainings" in paths
     noun = "training" if train else "prediction"
+    if paths and f"/{noun}s" not in paths:
+        raise ModelFailed(_NOT_OFFERED[noun])
     one = _mapping(paths.get(f"/{noun}s/{{{noun}_id}}"))
     output = _mapping(schemas.get("TrainingOutput" if train else "Output"))
     return Interface(noun, output, schemas, polls="get" in one)

@@ -97,7 +97,7 @@ class RemoteModel:
         headers = {"Prefer": "respond-async"}
         answer = self.connection.call("POST", interface.path, _json(order), headers)
         if answer.status not in (200, 202):
-            raise refusal(answer)
+            raise refusal(answer, interface.noun)
 
     def run(self, interface: Interface, order: Mapping[str, object]) -> Mapping[str, Any]:
         """Run a prediction to its end, in one exchange: for servers that cannot be asked in between.
@@ -109,7 +109,7 @@ class RemoteModel:
         answer = self.connection.call("POST", interface.path, _json(order), timeout=None)
         document = answer.json()
         if answer.status != 200 or not isinstance(document, dict):
-            raise refusal(answer)
+            raise refusal(answer, interface.noun)
         return document
 
     def get(self, interface: Interface, prediction_id: str) -> Mapping[str, Any]:
@@ -121,7 +121,7 @@ class RemoteModel:
         answer = self.connection.call("GET", f"{interface.path}/{prediction_id}")
         document = answer.json()
         if answer.status != 200 or not isinstance(document, dict):
-            raise ModelFailed(f"The prediction is lost: {answer.error()}")
+            raise ModelFailed(f"The {interface.noun} is lost: {answer.error()}")
         return document
 
     def cancel(self, interface: Interface, prediction_id: str) -> None:
@@ -132,8 +132,8 @@ class RemoteModel:
             self.connection.call("POST", path, b"{}", timeout=CANCEL_TIMEOUT)
 
 
-def refusal(answer: Answer) -> CogError:
-    """Why the server did not take a prediction."""
+def refusal(answer: Answer, noun: str = "prediction") -> CogError:
+    """Why the server did not take a prediction, or a training."""
     document = answer.json()
     detail = document.get("detail") if isinstance(document, dict) else None
     if answer.status == 422 and isinstance(detail, list):
@@ -143,7 +143,7 @@ def refusal(answer: Answer) -> CogError:
         advice = " Every place of the server is taken; try again in a moment."
     elif answer.status >= 500:
         advice = " The server's log says more."
-    return ModelFailed(f"The server refused the prediction ({answer.status}): {answer.error()}{advice}")
+    return ModelFailed(f"The server refused the {noun} ({answer.status}): {answer.error()}{advice}")
 
 
 def _problem(one: Mapping[str, object]) -> str:

@@ -123,6 +123,12 @@ _TARGET: Final = Rule(
     {"pattern": "^/+[^/]", "not": {"pattern": r"(^|/)\.\.(?![^/])"}},
 )
 _URI: Final = Rule(rules.source_uri, "A `hf://`, `file://` or `https://` URL, or a path.", {"pattern": r"\S"})
+_IMAGE: Final = Rule(rules.image, "One word.", {"pattern": r"^\S+$"})
+_USER: Final = Rule(
+    rules.user,
+    "A name or a number, perhaps with a group: `model`, `1000`, `1000:1000`.",
+    {"pattern": r"^[a-z0-9_][a-z0-9_-]*(:[a-z0-9_][a-z0-9_-]*)?$"},
+)
 _MOUNT_TYPE: Final = Rule(rules.mount_type, "`secret`.", {"enum": ["secret"]})
 _HEADER_FORMAT: Final = Rule(rules.header_format, "`w3c` or `jaeger`.", {"enum": ["w3c", "jaeger"]})
 
@@ -156,7 +162,13 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("build.run.mounts.target", "text", "The file in which the command finds it.", "/run/token", _FILLED, required=True),
     Key("build.pre_install", "list of texts", "Commands that run after those of `build.run`.", '["pip install ninja"]', _COMMAND,
         instead="build.run"),
-    Key("build.sdk_version", "text or number", "The version of cog in the image.", '"0.16.0"', _SDK, "the latest"),
+    Key("build.sdk_version", "text or number",
+        "[compat] Accepted with a warning: an image gets the cog that builds it.", '"0.16.0"', _SDK),
+    Key("build.base_image", "text",
+        "The image to begin with, in the place of the one that is chosen: Debian or Ubuntu, with the Python of the model.",
+        "registry.example.com/me/base:1", _IMAGE, "chosen by `gpu`, `cuda` and the requirements"),
+    Key("build.user", "text or number", "Whom the model runs as in the image; made when there is no such user.", "model", _USER,
+        "root"),
     Key("environment", "list of texts", "Variables that the model finds in its environment.", "[GREETING=hello]", _VARIABLE),
     Key("concurrency", "keys", "How many predictions an `async def run` takes at a time."),
     Key("concurrency.max", "whole number", "The number. More than 1 needs Python 3.11 or later.", "4",

@@ -36,7 +36,8 @@ class Build:
     """What the model needs around it.
 
     Versions are texts as they were written. `python_requirements` is relative to the folder of cog.yaml.
-    `python_packages` and `pre_install` are deprecated; the commands of the latter run after those of `run`.
+    `python_packages` and `pre_install` are deprecated; the commands of the latter run after those of `run`. `base_image` and
+    `user` are what the image begins with, and whom the model runs as in it.
     """
 
     python_version: str | None = None
@@ -49,6 +50,8 @@ class Build:
     run: tuple[Step, ...] = ()
     pre_install: tuple[str, ...] = ()
     sdk_version: str | None = None
+    base_image: str | None = None
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

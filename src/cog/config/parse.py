@@ -22,7 +22,7 @@ from cog.config.model import (
     WeightSource,
 )
 from cog.config.reader import Group, Reader
-from cog.config.requirements import archive_problems
+from cog.config.requirements import unusable
 from cog.errors import ConfigDoesNotExist, ConfigError
 
 NAME: Final = "cog.yaml"
@@ -100,19 +100,10 @@ def load(path: Path, *, check_files: bool = True) -> Config:
     config = parser.config(root)
     told = [excerpt(path, data, [*problems, *parser.reader.problems])]
     if check_files and config.build.python_requirements is not None:
-        told.append(_requirements(path.parent, config.build.python_requirements))
+        told.append(unusable(path.parent, config.build.python_requirements))
     if any(told):
         raise ConfigError("\n".join(filter(None, told)))
     return config
-
-
-def _requirements(folder: Path, name: str) -> str:
-    """What is wrong within the requirements file; nothing when it is not there, which is told elsewhere."""
-    try:
-        data = (folder / name).read_bytes()
-    except OSError:
-        return ""
-    return excerpt(folder / name, data, archive_problems(data, folder))
 
 
 class _Parser:
@@ -154,6 +145,8 @@ class _Parser:
             run=tuple(self._step(build, node, field) for node, field in build.items("run")),
             pre_install=build.texts("pre_install"),
             sdk_version=build.text("sdk_version"),
+            base_image=build.text("base_image"),
+            user=build.text("user"),
         )
         if found.cudnn is not None and (why := rules.cudnn_fits(found.cudnn, found.cuda)) is not None:
             build.invalid("cudnn", found.cudnn, why)

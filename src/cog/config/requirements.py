@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cog.config.document import LINE, Problem
+from cog.config.excerpt import excerpt
 
 _FIELD: Final = "build.python_requirements"
 _COMMENT: Final = re.compile(r"(^|\s)#.*")
@@ -18,6 +19,33 @@ _ARCHIVE: Final = re.compile(
 )
 # `-r other.txt`, `name @ address`, an address, and what stands in a variable are none of our business.
 _OTHER: Final = re.compile(r"-|[\w.-]+(\[[^\]]*\])?\s*@|.*://|.*\$\{", re.ASCII)
+# Relative to the file that it stands in.
+_INCLUDE: Final = re.compile(r"(?:-r|--requirements?(?=[\s=]))[\s=]*(\S.*)")
+
+
+def unusable(folder: Path, name: str) -> str:
+    """What is wrong within the requirements file `name` of the project in `folder`, and in those that it includes. Files
+    that are not there have nothing; that is told elsewhere."""
+    told, seen, waiting = [], set(), [folder / name]
+    while waiting:
+        path = Path(os.path.normpath(waiting.pop(0)))
+        if path in seen:
+            continue
+        seen.add(path)
+        try:
+            data = path.read_bytes()
+        except (OSError, ValueError):  # the latter for what no name can be
+            continue
+        told.append(excerpt(path, data, archive_problems(data, folder)))
+        waiting += (path.parent / included for included in _included(data))
+    return "\n".join(filter(None, told))
+
+
+def _included(data: bytes) -> Iterator[str]:
+    for line in LINE.split(data.decode("utf-8-sig", "replace")):
+        match = _INCLUDE.match(_COMMENT.sub("", line).strip())
+        if match is not None and "://" not in match[1]:
+            yield match[1].strip("\"'")
 
 
 def archive_problems(data: bytes, folder: Path) -> Iterator[Problem]:

@@ -36,6 +36,7 @@ _PEP440: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_USER: Final = re.compile(r"[a-z0-9_][a-z0-9_-]*(:[a-z0-9_][a-z0-9_-]*)?", re.ASCII)
 _WEIGHT_NAME: Final = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*", re.ASCII)
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://", re.ASCII)
 
@@ -140,6 +141,18 @@ def repository(text: str) -> str | None:
     if "@" in text or ":" in text.rpartition("/")[2]:
         return "write the repository alone, without a tag or digest"
     return None
+
+
+def image(text: str) -> str | None:
+    """The name of an image."""
+    if not text or any(letter.isspace() for letter in text):
+        return 'write the name of an image, such as "docker.io/library/python:3.12"'
+    return None
+
+
+def user(text: str) -> str | None:
+    """A user, perhaps with a group."""
+    return None if _USER.fullmatch(text) else 'write a name or a number, such as "model" or "1000:1000"'
 
 
 def command(text: str) -> str | None:

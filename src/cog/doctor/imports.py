@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import importlib
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Final
@@ -17,6 +18,8 @@ from cog.doctor.source import Source, bound, imports, qualified
 
 _CHECK: Final = "python-deprecated-imports"
 _MODULES: Final = frozenset(PurePath(part).stem for part in PARTS) - {"__init__", "py"}
+# Places whose names are all in cog itself now.
+_PLACES: Final = ("exceptions", "input", "predictor", "types")
 _OLD: Final = {
     "ExperimentalFeatureWarning": "Nothing warns with it any more. Remove it, and the filter that names it.",
     "emit_metric": "Call self.record_metric(name, value) in its place.",
@@ -36,7 +39,9 @@ def deprecated(patient: Patient) -> Iterator[Finding]:
             package, _, rest = node.module.partition(".")
             if package == "cog" and rest and rest.partition(".")[0] not in _MODULES:
                 yield _no_module(source, node, node.module)
-            if package == "cog" and (not rest or rest in ("types", "predictor")):
+            elif package == "cog" and rest in _PLACES:
+                yield from _moved(source, node, rest)
+            if package == "cog" and (not rest or rest in _PLACES):
                 yield from _names(source, node)
         elif isinstance(node, ast.Import):
             for alias in node.names:
@@ -47,22 +52,41 @@ def deprecated(patient: Patient) -> Iterator[Finding]:
 
 def _no_module(source: Source, node: ast.ImportFrom | ast.Import, module: str) -> Finding:
     """An import of a module that cog does not have; what it is asked for may stand in cog itself."""
-    names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
-    moved = bool(names) and all(name in cog.__all__ for name in names)
-    edits = source.word(node, rf"from[ \t]+({module})\b", "cog") if moved else ()
-    advice = (
-        f"Write: from cog import {', '.join(names)}"
-        if moved
-        else "What a model needs is in cog itself: `import cog`."
-    )
+    advice, fix = _from_cog(source, node, module)
     return Finding(
         _CHECK,
         "error",
         f"there is no module {module}",
         Place(source.path, node.lineno),
         f"The model cannot be imported. {advice}",
-        fix=Fix(f"{', '.join(names)}: now from cog", source.path, edits) if edits else None,
+        fix=fix,
     )
+
+
+def _moved(source: Source, node: ast.ImportFrom, place: str) -> Iterator[Finding]:
+    """An import from where names once stood, which goes on to work; not for a name that is deprecated itself, or that
+    was never there."""
+    known = importlib.import_module(f"cog.{place}").__all__
+    for alias in node.names:
+        if alias.name not in (*known, *_OLD, "*"):
+            text = f"cog.{place} has nothing called {alias.name}"
+            advice = f"The model cannot be imported. It has {', '.join(known)}."
+            yield Finding(_CHECK, "error", text, Place(source.path, alias.lineno), advice)
+    if all(alias.name in known for alias in node.names):
+        advice, fix = _from_cog(source, node, f"cog.{place}")
+        text = f"cog.{place} is an old place"
+        yield Finding(_CHECK, "warning", text, Place(source.path, node.lineno), advice, fix=fix)
+
+
+def _from_cog(source: Source, node: ast.ImportFrom | ast.Import, module: str) -> tuple[str, Fix | None]:
+    """What to write in the place of an import from `module`, and what writes it."""
+    names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+    if not names or not all(name in cog.__all__ for name in names):
+        return "What a model needs is in cog itself: `import cog`.", None
+    listed = ", ".join(names)
+    edits = source.word(node, rf"from[ \t]+({module})\b", "cog")
+    fix = Fix(f"{listed}: now from cog", source.path, edits) if edits else None
+    return f"Write: from cog import {listed}", fix
 
 
 def _names(source: Source, node: ast.ImportFrom) -> Iterator[Finding]:

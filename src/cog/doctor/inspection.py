@@ -74,6 +74,7 @@ def _run(
                 str(answer),
                 patient.reference or "",
                 str(patient.folder),
+                "train" if patient.train else "run",
             ],
             cwd=patient.folder,
             env=dict(variables),

@@ -12,9 +12,10 @@ from typing import Final, Literal
 
 from cog.doctor.findings import Finding, Place
 from cog.doctor.patient import Patient, entry
+from cog.image.choice import ENGINES
+from cog.image.engine import Extra
 
 PORT: Final = 8393  # where `cog serve` listens unless it is told otherwise
-ENGINES: Final = ("docker", "podman", "buildah")
 _GIB: Final = 1024**3
 # An environment with torch for CPUs takes about 1 GiB, one for CUDA 5; weights come on top.
 _ROOMY: Final = 6 * _GIB
@@ -30,16 +31,17 @@ def engine(environ: Mapping[str, str]) -> Iterator[Finding]:
     if environ.get("COG_SKIP_DOCKER_CHECK"):
         yield Finding("env-docker", "note", "not looked for: COG_SKIP_DOCKER_CHECK is set")
         return
-    found = next((name for name in ENGINES if shutil.which(name)), None)
+    troubles = {name: make(Extra()).trouble() for name, make in ENGINES.items()}
+    found = next((name for name, trouble in troubles.items() if trouble is None), None)
     if found is not None:
         yield Finding("env-docker", "ok", f"container engine: {found}")
     else:
-        text = f"no container engine ({', '.join(ENGINES)})"
+        text = f"no container engine ({', '.join(filter(None, troubles.values()))})"
         yield Finding(
             "env-docker",
             "note",
             text,
-            advice="Nothing here needs one: models run in environments of their own.",
+            advice="Only `cog build` and images need one: models run in environments of their own.",
         )
 
 

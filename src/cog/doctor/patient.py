@@ -18,7 +18,8 @@ class Patient:
     """A project. `config` is None, and `fault` says why, when its cog.yaml cannot be followed.
 
     `tree` is None when the file cannot be read at all. `reference` is what it names as the model, also when
-    something else in it is wrong. `source` is the file of that, where there is one.
+    something else in it is wrong. `source` is the file of that, where there is one. `train`: it names no model that is
+    run, so that is its training function.
     """
 
     path: Path
@@ -28,6 +29,7 @@ class Patient:
     tree: Node | None
     reference: str | None
     source: Source | None
+    train: bool = False
 
     @property
     def folder(self) -> Path:
@@ -57,10 +59,13 @@ def examine(path: Path) -> Patient:
         tree, _ = document.read(data)
     except document.Unreadable:
         tree = None
-    reference = _reference(tree)
+    reference, train = _reference(tree, "run", "predict"), False
+    if reference is None:
+        reference = _reference(tree, "train")
+        train = reference is not None
     file = None if reference is None else path.parent / reference.partition(":")[0]
     source = read(file) if file is not None and file.is_file() else None
-    return Patient(path, data, config, fault, tree, reference, source)
+    return Patient(path, data, config, fault, tree, reference, source, train)
 
 
 def entry(tree: Node | None, *path: str) -> tuple[Scalar, Node] | None:
@@ -73,8 +78,8 @@ def entry(tree: Node | None, *path: str) -> tuple[Scalar, Node] | None:
     return found
 
 
-def _reference(tree: Node | None) -> str | None:
-    for key in ("run", "predict"):
+def _reference(tree: Node | None, *keys: str) -> str | None:
+    for key in keys:
         found = entry(tree, key)
         if found is not None and isinstance(found[1], Scalar) and found[1].kind == "str":
             return found[1].text

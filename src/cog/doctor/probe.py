@@ -14,14 +14,15 @@ from pathlib import Path
 import cog
 from cog.errors import LoadError, SignatureError
 from cog.signature.inspect import read
-from cog.signature.load import load
+from cog.signature.load import METHODS, TRAINING, load
 
 
-def main(answer: str, reference: str, folder: str) -> None:
-    """Import `reference` from `folder`, and write what came of it into the file `answer`."""
+def main(answer: str, reference: str, folder: str, kind: str) -> None:
+    """Import `reference` from `folder`, a model to `run` or to `train`, and write what came of it into the file `answer`."""
     sys.argv = [str(Path(folder) / reference.partition(":")[0])]
     try:
-        entry = read(load(reference, Path(folder)))
+        names = TRAINING if kind == "train" else METHODS
+        entry = read(load(reference, Path(folder), names), names)
     except (LoadError, SignatureError) as error:
         outcome = {"kind": type(error).__name__, "text": str(error)}
     except BaseException as error:  # noqa: BLE001  whatever ends the model's own import, sys.exit() included, is told

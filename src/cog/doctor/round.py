@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from cog.doctor import annotations as types
-from cog.doctor import configuration, imports, machine, outputs, renaming, surroundings, target
+from cog.doctor import configuration, image, imports, machine, outputs, renaming, surroundings, target
 from cog.doctor.findings import Finding
 from cog.doctor.patient import Patient
 
@@ -23,12 +23,14 @@ class Check(NamedTuple):
 CONFIG: Final = (
     Check("config-parse", "cog.yaml can be read", configuration.parse),
     Check("config-schema", "its keys and values are right", configuration.schema),
-    Check("predict-to-run-migration", "the model is named under run:", configuration.migration),
+    Check(
+        "predict-to-run-migration", "nothing is named under the old name predict:", configuration.migration
+    ),
     Check("config-deprecated-fields", "no key of it is deprecated", configuration.deprecated_fields),
     Check("config-predict-ref", "the model that it names is there", target.reference),
 )
 PYTHON: Final = (
-    Check("predict-to-run-migration", "its method is called run()", renaming.method),
+    Check("predict-to-run-migration", "no method has the old name predict()", renaming.method),
     Check("python-missing-type-annotations", "inputs and output have types", types.missing),
     Check("python-pydantic-basemodel", "outputs need no pydantic", outputs.pydantic),
     Check("python-deprecated-imports", "nothing imported from cog is deprecated", imports.deprecated),
@@ -39,6 +41,7 @@ ENVIRONMENT: Final = (
     Check("env-limits", "it needs nothing that only an image can have", surroundings.limits),
     Check("env-gpu-compat", "its GPU is here", lambda patient: machine.gpu(patient, os.environ)),
     Check("env-docker", "a container engine is here", lambda patient: machine.engine(os.environ)),
+    Check("image-base", "an image can begin with what it asks for", image.begins_with),
     Check("env-port", "the port of `cog serve` is free", lambda patient: machine.port()),
     Check("env-disk", "the disk has room", machine.disk),
     Check("env-memory", "there is memory", lambda patient: machine.memory()),

@@ -6,13 +6,13 @@ import ast
 import io
 import re
 import tokenize
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from cog.doctor.edits import Edit
+from cog.outline import source as sources
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 Definition: TypeAlias = ast.ClassDef | Function
@@ -89,23 +89,30 @@ class Source:
 
 def read(path: Path) -> Source:
     """The file at `path`. What keeps it from being read is told by `fault`."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return Source(path, b"", None, Fault(f"it cannot be read: {error.strerror or error}"))
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an odd escape in the model's texts is not for us to tell
-            tree = ast.parse(data)
-    except SyntaxError as error:
-        return Source(path, data, None, Fault(error.msg, error.lineno, (error.text or "").strip()[:120]))
-    except (ValueError, LookupError) as error:
-        return Source(path, data, None, Fault(str(error)))
-    except (RecursionError, MemoryError):
-        return Source(path, data, None, Fault("it is nested too deep"))
+    code = sources.read(path)
+    if code.obstacle is not None:
+        return Source(path, code.data, None, _fault(code.obstacle))
     # Places are counted in UTF-8, so a file in anything else is read, but never changed.
-    return Source(path, data if encoding.startswith("utf-8") else b"", tree)
+    return Source(path, code.data if _is_utf8(code.data) else b"", code.tree)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        return tokenize.detect_encoding(io.BytesIO(data).readline)[0].startswith("utf-8")
+    except SyntaxError:  # what this and the parser see differently is better left alone
+        return False
+
+
+def _fault(obstacle: sources.Obstacle) -> Fault:
+    match obstacle:
+        case OSError() as error:
+            return Fault(f"it cannot be read: {error.strerror or error}")
+        case SyntaxError() as error:
+            return Fault(error.msg, error.lineno, (error.text or "").strip()[:120])
+        case ValueError() as error:
+            return Fault(str(error))
+        case _:
+            return Fault("it is nested too deep")
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -12,7 +12,7 @@ from typing import Final
 from cog.doctor.findings import Finding, Place
 from cog.doctor.patient import Patient
 from cog.doctor.source import Definition, Fault, Function, Source, bound, definitions, imports, qualified
-from cog.outline.reading import CLASSES, METHODS
+from cog.outline.reading import CLASSES, METHODS, TRAINING
 
 _CHECK: Final = "config-predict-ref"
 
@@ -36,8 +36,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Methods:
-    """Which of run and predict a class has, each with its function (None: it is not a plain `def`). `open` means that
-    it may have more, from where this cannot be seen."""
+    """Which of the methods that do the work a class has, each with its function (None: it is not a plain `def`). `open`
+    means that it may have more, from where this cannot be seen."""
 
     own: dict[str, Function | None]
     open: bool
@@ -52,13 +52,13 @@ def locate(patient: Patient) -> Target | None:
     known = imports(source)
     if not isinstance(found, ast.ClassDef):
         return Target(source, found, known, found)
-    methods = _methods(found, source, known)
-    name = next((name for name in METHODS if name in methods.own), "")
+    methods = _methods(found, source, known, _wanted(patient))
+    name = next((name for name in _wanted(patient) if name in methods.own), "")
     return Target(source, found, known, methods.own.get(name), name)
 
 
 def reference(patient: Patient) -> Iterator[Finding]:
-    """config-predict-ref: the model that cog.yaml names is there, and has run()."""
+    """config-predict-ref: the model that cog.yaml names is there, and has run(); where it only trains, that is there."""
     source = patient.source
     if patient.reference is None:
         text = "cog.yaml names no model"
@@ -88,11 +88,11 @@ def _definition(patient: Patient, source: Source) -> Iterator[Finding]:
         else:
             yield _no_name(source, name)
     elif isinstance(found, ast.ClassDef):
-        yield from _class(source, found)
+        yield from _class(source, found, _wanted(patient))
 
 
-def _class(source: Source, found: ast.ClassDef) -> Iterator[Finding]:
-    methods = _methods(found, source, imports(source))
+def _class(source: Source, found: ast.ClassDef, wanted: tuple[str, ...]) -> Iterator[Finding]:
+    methods = _methods(found, source, imports(source), wanted)
     place = Place(source.path, found.lineno)
     if len(methods.own) > 1:
         text = f"{found.name} must define either run() or predict(), not both"
@@ -100,26 +100,30 @@ def _class(source: Source, found: ast.ClassDef) -> Iterator[Finding]:
             _CHECK, "error", text, place, "No prediction can be made. Keep run(); predict() is its old name."
         )
     elif not methods.own and methods.open:
-        text = (
-            f"run() of {found.name} comes from where it cannot be seen without importing {source.path.name}"
-        )
+        text = f"{wanted[0]}() of {found.name} comes from where it cannot be seen without importing {source.path.name}"
         yield Finding(_CHECK, "note", text, place, "`cog doctor --deep` imports it.")
     elif not methods.own:
-        text = f"run or predict method not found: {found.name}"
+        text = f"{' or '.join(wanted)} method not found: {found.name}"
         advice = "Define the method that makes one prediction, for example: def run(self, prompt: str) -> str"
+        if wanted == TRAINING:
+            advice = "Define the method that trains, for example: def train(self, data: Path) -> Path"
         yield Finding(_CHECK, "error", text, place, advice)
 
 
 def _methods(
-    found: ast.ClassDef, source: Source, known: dict[str, str], seen: tuple[str, ...] = ()
+    found: ast.ClassDef,
+    source: Source,
+    known: dict[str, str],
+    wanted: tuple[str, ...],
+    seen: tuple[str, ...] = (),
 ) -> Methods:
     inside = definitions(found.body)
-    own = {name: _function(inside.get(name)) for name in METHODS if name in bound(found.body)}
+    own = {name: _function(inside.get(name)) for name in wanted if name in bound(found.body)}
     more = bool(found.decorator_list or found.keywords or "__getattr__" in inside)
     for base in found.bases:
         parent = definitions(source.body).get(base.id) if isinstance(base, ast.Name) else None
         if isinstance(parent, ast.ClassDef) and parent.name not in (*seen, found.name):
-            above = _methods(parent, source, known, (*seen, found.name))
+            above = _methods(parent, source, known, wanted, (*seen, found.name))
             own, more = {**above.own, **own}, more or above.open
         elif not (isinstance(base, ast.Name) and base.id == "object"):
             more = more or not qualified(base, known).startswith("cog.")  # those of cog have neither
@@ -131,9 +135,15 @@ def _function(found: Definition | None) -> Function | None:
 
 
 def _name(patient: Patient, source: Source) -> str:
-    """The name behind the colon, else the one that is taken without: Runner, or Predictor."""
+    """The name behind the colon, else the one that is taken without: Runner, or Predictor; train for a training."""
+    usual = TRAINING if patient.train else CLASSES
     names = bound(source.body)
-    return patient.name or next((name for name in CLASSES if name in names), CLASSES[0])
+    return patient.name or next((name for name in usual if name in names), usual[0])
+
+
+def _wanted(patient: Patient) -> tuple[str, ...]:
+    """The names of the method that does the work of a class."""
+    return TRAINING if patient.train else METHODS
 
 
 def _writes_globals(source: Source) -> bool:

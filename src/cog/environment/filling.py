@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from cog.environment import interpreters, requirements, settings, shelf, uv
+from cog.environment import interpreters, requirements, settings, uv
 from cog.environment.recipe import Recipe
 from cog.errors import EnvironmentFailed
 
@@ -15,14 +15,20 @@ _OVERRIDES: Final = "".join(f'{name} ; sys_platform == "never"\n' for name in re
 
 
 def fill(wanted: Recipe, report: Callable[[str], None], lock: int) -> None:
-    """A new virtual environment with the model's packages."""
+    """A new virtual environment with the model's packages.
+
+    Raises:
+        EnvironmentFailed: it cannot be made; a part of it may be there.
+    """
     environ = settings.variables(os.environ)
     held = (lock,)
     python = interpreters.take(wanted.python, report, held)
     report(f"Python {wanted.python} is {python}")
     place = wanted.place
-    prompt = wanted.folder.name or "model"
-    arguments = ["venv", "--quiet", "--no-project", "--prompt", prompt, "--python", str(python), str(place)]
+    # Relative, so that uv tells what is wrong with a folder whose name is no UTF-8: in an argument it shows its usage.
+    near = str(place.relative_to(wanted.folder))
+    prompt = wanted.folder.name.encode("utf-8", "replace").decode() or "model"
+    arguments = ["venv", "--quiet", "--no-project", f"--prompt={prompt}", "--python", str(python), near]
     made = uv.call(arguments, wanted.folder, environ, None, held)
     if made.code != 0:
         raise EnvironmentFailed(f"{python} cannot make an environment. What uv says:\n\n{made.message}")
@@ -31,7 +37,6 @@ def fill(wanted: Recipe, report: Callable[[str], None], lock: int) -> None:
         report("resolving")
         installed = uv.call([*install, "-r", listed], wanted.folder, environ, report, held)
         if installed.code != 0:
-            shelf.clear(place)
             raise EnvironmentFailed(_refused(wanted, installed.message))
 
 

@@ -53,7 +53,11 @@ def _make(wanted: Recipe, report: Callable[[str], None], lock: int) -> None:
             from cog.environment.filling import fill  # and what calls uv: needed only now
 
             shelf.clear(place)
-            fill(wanted, report, lock)
+            try:
+                fill(wanted, report, lock)
+            except EnvironmentFailed:
+                shelf.clear(place)
+                raise
         if found != sdk:
             shelf.install_sdk(place)
             shelf.set_ready(place, sdk)

@@ -70,19 +70,32 @@ def locked(shelf: Path, waiting: Callable[[], None]) -> Iterator[int]:
         _ignore(shelf.parent)
         descriptor = os.open(shelf / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise EnvironmentFailed(
-            f"{shelf} cannot be written: {error.strerror}. The model's environment is kept there. Make the folder writable, "
-            "or use `--no-env`."
-        ) from None
+        raise EnvironmentFailed(_unusable(shelf, error)) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:  # a disk that knows no locks, as some of a network: two at a time are rare enough
+            pass
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _unusable(shelf: Path, error: OSError) -> str:
+    for place in (shelf.parent, shelf):
+        if os.path.lexists(place) and not place.is_dir():
+            what = "a link to nothing" if place.is_symlink() else "a file"
+            return (
+                f"{place} is {what}, but the model's environment is kept in a folder of that name. Move it away, or use "
+                "`--no-env`."
+            )
+    return (
+        f"{shelf} cannot be written: {error.strerror}. The model's environment is kept there. Make the folder writable, "
+        "or use `--no-env`."
+    )
 
 
 def _ignore(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,9 @@ def call(
 
     uv inherits the descriptors `held`: a lock stays locked while uv lives, even if this process is killed. When
     this call is left by an exception, such as KeyboardInterrupt, uv is ended before.
+
+    Raises:
+        EnvironmentFailed: there is no uv, or somebody has killed it.
     """
     process = subprocess.Popen(
         [binary(), "--color", "never", *arguments],
@@ -83,6 +87,11 @@ def call(
         except BaseException:
             _end(process)
             raise
+    if code < 0:
+        raise EnvironmentFailed(
+            f"uv was killed by {signal.Signals(-code).name} while it made the model's environment. Usually the system ran out "
+            "of memory, or somebody ended it. Run the command again."
+        )
     message = "".join(line for line in written if not line.startswith(_ASIDE)).strip("\n")
     return Outcome(code, output.strip(), message)
 

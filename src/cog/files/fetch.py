@@ -97,6 +97,26 @@ class Fetcher:
             raise
         return target
 
+    async def copy(self, source: str, name: str, folder: Path) -> Path:
+        """A copy of the file `source` of this server, which the model may change as it likes, under `folder`; it is called
+        as near to `name` as is safe.
+
+        Raises:
+            DownloadError: it could not be written, or was removed meanwhile.
+        """
+        place = self._place(folder)
+        target = place / safe_name(name)
+        try:
+            await complete(shutil.copyfile, source, target)
+        except OSError as error:
+            await complete(shutil.rmtree, place, ignore_errors=True)
+            if isinstance(error, FileNotFoundError) and error.filename == source:
+                raise DownloadError(
+                    f"the file {safe_name(name)} is not kept any more: send it again"
+                ) from error
+            raise _unkept(f"the file {safe_name(name)}", target, error) from error
+        return target
+
     def _too_slow(self, url: str) -> DownloadError:
         return DownloadError(
             f"{shown(url)} could not be downloaded within the {self.timeout:g} s that --download-timeout "
@@ -230,7 +250,12 @@ def name_of(url: str) -> str:
         path = urlsplit(url).path
     except ValueError:
         return "file"  # it will not be fetched either, and the error says why
-    name = unquote_plus(path.rpartition("/")[2], errors="replace")
+    return safe_name(unquote_plus(path.rpartition("/")[2], errors="replace"))
+
+
+def safe_name(name: str) -> str:
+    """`name` as that of a file in a folder of ours: without slashes and control characters, not too long, its extension
+    kept; `file` for what is none."""
     name = re.sub(r"[/\x00-\x1f\x7f]", "_", name)
     if name in ("", ".", ".."):
         return "file"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
@@ -13,13 +12,10 @@ from types import TracebackType
 from typing import Final
 
 from cog.errors import SettingError
+from cog.files import owned
 
 _log = logging.getLogger("cog.files")
 
-# A folder gets the second name once it is locked, so that one with this name and no lock belongs to a dead
-# server.
-_NEW: Final = "cog-new-"
-_LIVE: Final = "cog-run-"
 # Seconds. Between its two names a folder lives for moments; an older one is what a crash left there.
 _NEW_FOR: Final = 3600.0
 
@@ -54,17 +50,14 @@ class RuntimeFolder:
         parent = self._parent or os.environ.get("TMPDIR") or tempfile.gettempdir()
         parent = os.path.abspath(parent)
         try:
-            new = tempfile.mkdtemp(prefix=_NEW, dir=parent)  # mode 0700
+            self._path, self._lock = owned.make(parent)
         except OSError as error:
             raise unusable(parent, error) from error
-        _remove_stale(parent)
-        self._lock = _locked(new)
         if self._lock is None:
-            # Nobody else can take a lock here either, so nobody will think it stale; but nobody will clear it
-            # away.
-            _log.warning("%s cannot be locked, so it would stay behind if this server were killed", new)
-        self._path = os.path.join(parent, _LIVE + os.path.basename(new)[len(_NEW) :])
-        os.rename(new, self._path)
+            _log.warning(
+                "%s cannot be locked, so it would stay behind if this server were killed", self._path
+            )
+        _remove_stale(parent)
         return self
 
     def __exit__(
@@ -117,7 +110,7 @@ def _open_up(folder: str) -> None:
 
 def _remove_stale(parent: str) -> None:
     try:
-        names = [name for name in os.listdir(parent) if name.startswith((_NEW, _LIVE))]
+        names = [name for name in os.listdir(parent) if name.startswith((owned.NEW, owned.LIVE))]
     except OSError as error:
         _log.warning("%s cannot be searched for what dead servers left: %s", parent, error)
         return
@@ -125,7 +118,7 @@ def _remove_stale(parent: str) -> None:
         path = os.path.join(parent, name)
         if not _may_be_stale(path, name):
             continue
-        lock = _locked(path)
+        lock = owned.lock(path)
         if lock is not None:
             _log.info("removing %s, which a server that died left there", path)
             _remove(path)
@@ -139,19 +132,4 @@ def _may_be_stale(path: str, name: str) -> bool:
         return False
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
         return False
-    return name.startswith(_LIVE) or time.time() - facts.st_mtime > _NEW_FOR
-
-
-def _locked(path: str) -> int | None:
-    """A descriptor that holds the lock on this folder, None when another process does or no lock can be
-    had."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    return name.startswith(owned.LIVE) or time.time() - facts.st_mtime > _NEW_FOR

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -24,6 +25,9 @@ TRIES: Final = 13
 FIRST_WAIT: Final = 0.1
 # A receiver may ask for a longer wait (Retry-After), up to this many seconds.
 LONGEST_ASKED: Final = 120
+# After news that took long to write the next ones wait so many times as long: each has all the output so far, and at the
+# same pace those of a long one would in the end take all the time of the server.
+_REST: Final = 20
 
 _log: Final = logging.getLogger("cog.notify")
 
@@ -165,7 +169,9 @@ class Deliveries:
         else:
             self._news = False
             self._due = now + self._pace.interval
+        begun = time.perf_counter()
         body = self._body()
+        self._due = max(self._due, now + _REST * (time.perf_counter() - begun))
         timeout = TRY_TIMEOUT if self._until is None else min(TRY_TIMEOUT, self._until - now)
         if timeout <= 0:
             self._report(logging.WARNING, "the receiver was too slow", tries=0)

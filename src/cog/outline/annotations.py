@@ -7,6 +7,7 @@ be is decided in one place only. What the source does not tell counts as `Any`.
 from __future__ import annotations
 
 import ast
+import collections.abc as abc
 import os
 import pathlib
 import typing
@@ -16,30 +17,50 @@ from cog.outline.literals import value
 from cog.outline.names import Module, Scope, Unknown
 from cog.sdk import types as sdk
 from cog.sdk.iterators import Opaque
-from cog.signature.annotations import Unsupported, input_kind
+from cog.signature.annotations import Unsupported
+from cog.signature.formats import FORMATTED
+from cog.signature.inputs import input_kind
 from cog.signature.kinds import Anything, Kind
 
 _TYPING: Final[dict[str, Any]] = {
     "Any": Any,
     "Annotated": typing.Annotated,
     "Dict": dict,
+    "FrozenSet": frozenset,
     "List": list,
     "Literal": typing.Literal,
     "Optional": typing.Optional,
+    "Set": set,
+    "Tuple": tuple,
     "Union": typing.Union,
 }
+_ABSTRACT: Final = (
+    "Collection",
+    "Iterable",
+    "Mapping",
+    "MutableMapping",
+    "MutableSequence",
+    "MutableSet",
+    "Sequence",
+)
+_BUILTINS: Final = (str, int, float, bool, bytes, dict, list, tuple, set, frozenset, object)
 _KNOWN: Final[dict[str, Any]] = {
-    **{f"builtins.{each.__name__}": each for each in (str, int, float, bool, dict, list)},
+    **{f"builtins.{each.__name__}": each for each in _BUILTINS},
     **{
         f"{module}.{name}": meant
-        for name, meant in _TYPING.items()
+        for name, meant in (*_TYPING.items(), *((name, getattr(abc, name)) for name in _ABSTRACT))
         for module in ("typing", "typing_extensions")
     },
+    **{f"collections.abc.{name}": getattr(abc, name) for name in (*_ABSTRACT, "Set")},
+    **{f"{each.__module__}.{each.__name__}": each for each in (*FORMATTED,) if isinstance(each, type)},
     **{f"pathlib.{name}": pathlib.PurePath for name in ("Path", "PurePath", "PosixPath", "PurePosixPath")},
     **{f"cog.{name}": getattr(sdk, name) for name in ("File", "Path", "Secret", "URLFile", "URLPath")},
     "cog.Opaque": Opaque,
     "os.PathLike": os.PathLike,
 }
+_ENUMS: Final = frozenset(
+    {f"enum.{name}" for name in ("Enum", "IntEnum", "StrEnum")} | {"builtins.str", "builtins.int"}
+)
 _DEPTH: Final = 40
 
 
@@ -107,7 +128,31 @@ class _Reading:
             return self._known(found.origin)
         if isinstance(found.node, ast.expr):  # an alias
             return self.of(found.node, depth + 1)
+        if isinstance(found.node, ast.ClassDef) and name not in self.module.changed:
+            return self._enumerated(found.node)
         raise Unknown
+
+    def _enumerated(self, node: ast.ClassDef) -> Any:
+        """An `Enum` of this file as the values that stand in it."""
+        bases = {self.module.origin(base, self.inner) for base in node.bases}
+        if not bases <= _ENUMS or not any(base.startswith("enum.") for base in bases):
+            raise Unknown
+        if node.keywords or any(
+            self.module.origin(each, self.inner) != "enum.unique" for each in node.decorator_list
+        ):
+            raise Unknown
+        values: list[object] = []
+        for each in node.body:
+            match each:
+                case ast.Assign(targets=[ast.Name(id=name)], value=assigned) if not name.startswith("_"):
+                    values.append(value(assigned, self.module, self.inner))
+                case ast.Expr(value=ast.Constant()) | ast.FunctionDef() if not _makes_values(each):
+                    continue
+                case _:
+                    raise Unknown
+        if not values or not all(type(each) in _taken(bases) for each in values):
+            raise Unknown
+        return typing.Literal[tuple(values)]
 
     def _known(self, origin: str) -> Any:
         if origin not in _KNOWN:
@@ -122,7 +167,11 @@ class _Reading:
             return self._annotated(parts, depth)
         if origin is os.PathLike:
             return origin
+        if origin is tuple and parts and isinstance(parts[-1], ast.Constant) and parts[-1].value is ...:
+            return origin[self._part(parts[0], depth), ...]
         made = tuple(self._part(part, depth) for part in parts)
+        if origin is tuple:
+            return origin[made]
         return origin[made if len(made) > 1 else made[0]]
 
     def _annotated(self, parts: list[ast.expr], depth: int) -> Any:
@@ -137,6 +186,23 @@ class _Reading:
         if isinstance(node, ast.Constant):
             return node.value
         return self.of(node.func if isinstance(node, ast.Call) and not node.args else node, depth + 1)
+
+
+def _taken(bases: set[str]) -> tuple[type, ...]:
+    """The types of values that such an Enum leaves as they are."""
+    if bases & {"builtins.str", "enum.StrEnum"}:
+        return (str,)
+    return (int,) if bases & {"builtins.int", "enum.IntEnum"} else (str, int, bool, float)
+
+
+def _makes_values(node: ast.stmt) -> bool:
+    """Whether a method of an Enum decides what its values are."""
+    return isinstance(node, ast.FunctionDef) and node.name in (
+        "__new__",
+        "__init__",
+        "_generate_next_value_",
+        "_missing_",
+    )
 
 
 def _expression(text: str) -> ast.AST:

@@ -15,11 +15,11 @@ from cog.outline.literals import value
 from cog.outline.names import Function, Module, Scope, Unknown
 from cog.sdk.field import FieldInfo
 from cog.signature import facts
-from cog.signature.annotations import innermost
-from cog.signature.kinds import Anything, Kind, Nullable
+from cog.signature.choices import enumeration
+from cog.signature.kinds import Anything, Kind, Nullable, innermost
 from cog.signature.parameters import declared
 from cog.signature.problems import MASK, printable
-from cog.signature.scalars import Schema, enumeration
+from cog.signature.scalars import Schema
 
 _FIELDS: Final = frozenset(field.name for field in dataclasses.fields(FieldInfo)) - {"required"}
 _NO_DEFAULT: Final = inspect.Parameter.empty

@@ -19,6 +19,7 @@ from cog.outline.source import parse
 
 # What a model is called where nobody says otherwise; the first counts.
 METHODS: Final[tuple[str, ...]] = ("run", "predict")
+TRAINING: Final[tuple[str, ...]] = ("train",)
 CLASSES: Final[tuple[str, ...]] = ("Runner", "Predictor")
 
 # Classes that bring no run() of their own, and decorators that leave the parameters as they are.
@@ -41,8 +42,11 @@ class _Found(NamedTuple):
     trusted: bool
 
 
-def read(folder: Path, reference: str, *, python: tuple[int, int] | None = None) -> Outline:
-    """The outline of the model that `reference` names: `run.py:Runner`, or `run.py` for its Runner (or Predictor).
+def read(
+    folder: Path, reference: str, *, train: bool = False, python: tuple[int, int] | None = None
+) -> Outline:
+    """The outline of the model that `reference` names: `run.py:Runner`, or `run.py` for its Runner (or Predictor). With
+    `train` it is one that is trained: `train.py` stands for its `train`.
 
     `python` is the version of Python that the model runs with, None for this one: a syntax error counts only when
     both are the same.
@@ -60,21 +64,21 @@ def read(folder: Path, reference: str, *, python: tuple[int, int] | None = None)
     if tree is None:
         return Outline(name)
     module = Module(tree)
-    name = name or _default_name(module, file)
+    name = name or (TRAINING[0] if train else _default_name(module, file))
     try:
         binding = module.scope.last(name)
     except Unknown:
         return Outline(name)
     if binding is None and not module.secretive:
         raise OutlineError(_no_name(module, file, name))
-    return _outline(name, None if binding is None else binding.node, module)
+    return _outline(name, None if binding is None else binding.node, module, TRAINING if train else METHODS)
 
 
-def _outline(name: str, node: ast.AST | None, module: Module) -> Outline:
+def _outline(name: str, node: ast.AST | None, module: Module, methods: tuple[str, ...]) -> Outline:
     found: _Found | None = None
     try:
         if isinstance(node, ast.ClassDef):
-            found = _method(node, module)
+            found = _method(node, module, methods)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             found = _Found(node, None, trusted=_kept(node, module))
     except Unknown:
@@ -99,9 +103,9 @@ def _outline(name: str, node: ast.AST | None, module: Module) -> Outline:
     )
 
 
-def _method(cls: ast.ClassDef, module: Module) -> _Found | None:
-    """The run() of a class, its own or one that it inherits within this file, else its predict()."""
-    for wanted in METHODS:
+def _method(cls: ast.ClassDef, module: Module, methods: tuple[str, ...]) -> _Found | None:
+    """The first of the methods that a class has, its own or one that it inherits within this file."""
+    for wanted in methods:
         found = _inherited(cls, wanted, module, frozenset())
         if found is not None:
             return found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
+from cog.prediction.chunks import SMALL
 from cog.prediction.events import Log, Metric, Output
 from cog.prediction.metrics import size
 
@@ -13,7 +14,7 @@ Told: TypeAlias = Log | Output | Metric
 # Events that are told anew to who comes later, unless COG_STREAM_HISTORY_CAPACITY says otherwise. From the contract.
 CAPACITY: Final = 1024
 # Bytes, about, that are held beside the record: texts that were printed, figures, and what an event takes in itself.
-# Chunks are the record's own. A reader who is further behind is dropped.
+# Large chunks are the record's own. A reader who is further behind is dropped.
 MOST: Final = 16 * 1024 * 1024
 _PER_EVENT: Final = 100
 # Between two looks at what can be forgotten.
@@ -68,7 +69,7 @@ class History:
         self._begin = STARTED  # the place before the oldest event that is held
         self._size = 0
         self._look = capacity + _LOOK_EVERY
-        self.readers: Collection[Reader] = ()
+        self.readers: list[Reader] = []
 
     @property
     def live_only(self) -> bool:
@@ -92,15 +93,24 @@ class History:
         needed = min((reader.place.events for reader in self.readers), default=self.count)
         spare = min(needed, self.count - self._capacity) - self._begin.events
         room = MOST if self._size <= MOST else MOST * 3 // 4
-        dropped = 0
+        dropped, (count, chunks, characters) = 0, self._begin
         for event in self._events:
             if dropped >= spare and self._size <= room:
                 break
             dropped += 1
             self._size -= _held(event)
-            self._begin = self._begin.past(event)
+            if type(event) is Output:
+                chunks += 1
+            elif type(event) is Log:
+                characters += len(event.text)
+        self._begin = Place(count + dropped, chunks, characters)
         del self._events[:dropped]
         self._look = len(self._events) + _LOOK_EVERY
+
+    @property
+    def begin(self) -> Place:
+        """The place before the oldest event that is held."""
+        return self._begin
 
     def lost(self, place: Place) -> int:
         """How many events that follow `place` are not held any more."""
@@ -108,7 +118,7 @@ class History:
 
     def beyond(self, number: int) -> int:
         """How many events after the first `number` ones are not told to somebody who comes now."""
-        oldest = self._begin.events if self._begin is not STARTED else 0
+        oldest = self._begin.events if self._begin != STARTED else 0
         return max(0, max(oldest, self.count - self._capacity) - number)
 
     def at(self, number: int) -> Place:
@@ -134,13 +144,13 @@ class History:
 
 def _held(event: Told) -> int:
     """What it takes here, beside the record."""
-    match event:
-        case Output():
-            return _PER_EVENT
-        case Log(text):
-            return _PER_EVENT + len(text)
-        case Metric():
-            return _PER_EVENT + len(event.name) + size(event.value)
+    if type(event) is Output:
+        length = len(event.payload)
+        return _PER_EVENT + length if length <= SMALL else _PER_EVENT
+    if type(event) is Log:
+        return _PER_EVENT + len(event.text)
+    assert isinstance(event, Metric)
+    return _PER_EVENT + len(event.name) + size(event.value)
 
 
 def _told(event: Told) -> int:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Final, NamedTuple, Protocol
 
+from cog.prediction.chunks import Chunks
 from cog.prediction.events import TERMINAL, Done, Event, Log, Metric, Output, Started, Status
 from cog.prediction.history import CAPACITY, History
 from cog.prediction.logs import LogText
-from cog.prediction.metrics import NOTICE, Meter
+from cog.prediction.metrics import Meter
 from cog.prediction.states import following
 
 _text: Final[Callable[[str], str]] = json.JSONEncoder(ensure_ascii=False).encode
@@ -42,8 +43,8 @@ class Prediction:
     """
 
     __slots__ = (
-        "_capacity", "_history", "_meter", "_rendered", "_result", "chunks", "completed_at", "created_at", "error", "id",
-        "input", "listeners", "logs", "metrics", "started_at", "status", "streams", "timings", "version",
+        "_capacity", "_history", "_meter", "_recorded", "_rendered", "_result", "chunks", "completed_at", "created_at",
+        "error", "id", "input", "listeners", "logs", "metrics", "started_at", "status", "streams", "timings", "version",
     )  # fmt: skip
 
     def __init__(
@@ -66,11 +67,14 @@ class Prediction:
         self.status = Status.STARTING
         self.started_at: float | None = None
         self.completed_at: float | None = None
-        self.chunks: list[bytes] = []
+        self.chunks = Chunks()
         self.logs = LogText()
         self.error: str | None = None
         self.metrics: dict[str, object] = {}
         self._meter: Meter | None = None
+        self._recorded: dict[str, object] | None = (
+            None  # once it has ended: the metrics without those of the end
+        )
         self._capacity = capacity
         self._history: History | None = None  # most predictions tell nothing before their end
         self.timings = NO_TIMINGS
@@ -96,14 +100,14 @@ class Prediction:
         """
         status = following(self.status, event)
         match event:
-            case Started(at):
-                self.started_at = at
-            case Log(text):
-                self.logs.append(text)
+            case Output():  # first, since models yield a million chunks
+                self.chunks.append(event.payload)
                 self.history.add(event)
-            case Output(payload):
-                self.chunks.append(payload)
+            case Log():
+                self.logs.append(event.text)
                 self.history.add(event)
+            case Started():
+                self.started_at = event.at
             case Metric():
                 self._record(event)
             case Done():
@@ -113,12 +117,12 @@ class Prediction:
     def _record(self, metric: Metric) -> None:
         if self._meter is None:
             self._meter = Meter()
-        full = self._meter.full
-        if self._meter.record(self.metrics, metric):
+        notice = self._meter.record(self.metrics, metric)
+        if notice is None:
             self.history.add(metric)
-        elif not full:
-            self.logs.append(NOTICE)
-            self.history.add(Log(NOTICE, "stderr"))
+        elif notice:
+            self.logs.append(notice)
+            self.history.add(Log(notice, "stderr"))
 
     @property
     def history(self) -> History:
@@ -131,8 +135,11 @@ class Prediction:
         self.completed_at = event.at
         self.error = event.error
         self._result = event.payload
+        self._recorded, self.metrics = self.metrics, self.metrics.copy()
         if self.timings is not NO_TIMINGS:
-            self.metrics |= {name: value for name, value in self.timings._asdict().items() if value}
+            for name, value in self.timings._asdict().items():
+                if value:
+                    self.metrics.setdefault(name, value)  # a figure of the model's own is not replaced
         if event.predict_time is not None:
             self.metrics["predict_time"] = event.predict_time
 
@@ -141,7 +148,7 @@ class Prediction:
         if self._result is not None:
             return self._result
         if self.chunks or (self.streams and self.status is Status.SUCCEEDED):
-            return b"[" + b",".join(self.chunks) + b"]"
+            return bytes(self.chunks)
         return b"null"
 
     def render(self, status: Status | None = None) -> bytes:
@@ -153,6 +160,7 @@ class Prediction:
         if self._rendered is not None and status is None:
             return self._rendered
         ended = status is None
+        metrics = self.metrics if ended or self._recorded is None else self._recorded
         head = f'{{"id":"{self.id}",' + (
             f'"version":{_text(self.version)},' if self.version is not None else ""
         )
@@ -160,7 +168,7 @@ class Prediction:
             f',"logs":{_text(str(self.logs))}'
             f',"error":{_text(self.error) if ended and self.error is not None else "null"}'
             f',"status":"{(status or self.status).value}"'
-            f',"metrics":{_json(self.metrics)}'
+            f',"metrics":{_json(metrics)}'
             f',"created_at":{timestamp(self.created_at)}'
             f',"started_at":{timestamp(self.started_at)}'
             f',"completed_at":{timestamp(self.completed_at if ended else None)}}}'

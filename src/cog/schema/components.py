@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Final, cast
 
 from cog.schema.task import Task
+from cog.signature.choices import enumeration
 from cog.signature.facts import Parameter, Result, Signature
-from cog.signature.kinds import title
-from cog.signature.scalars import JSON, Schema, enumeration
+from cog.signature.formats import is_standard
+from cog.signature.kinds import Formatted, innermost, title
+from cog.signature.scalars import JSON, Schema
 
 # What OpenAPI allows as the name of a component; a Python name may hold more.
 _COMPONENT: Final = re.compile(r"[A-Za-z0-9._\-]+")
@@ -19,21 +22,50 @@ _STATES: Final = ("starting", "processing", "succeeded", "canceled", "failed")
 _WEBHOOK_EVENTS: Final = ("start", "output", "logs", "completed")
 
 
-def components(signature: Signature, task: Task) -> dict[str, Schema]:
-    """Every component, in the order of the contract."""
-    fixed = _envelopes(task) | _errors() | _lists(task)
-    own: dict[str, Schema] = {f"{task.prefix}Input": {}, f"{task.prefix}Output": _output(signature.result)}
-    # A name that cannot be a component, for its letters or as one of ours, has its choices written in place.
-    taken = fixed | own
-    enums = {
-        parameter.name: _enum(parameter.name, parameter.choices)
-        for parameter in signature.parameters
-        if parameter.choices is not None
-        and _COMPONENT.fullmatch(parameter.name)
-        and parameter.name not in taken
+def components(asked: Mapping[Task, Signature]) -> dict[str, Schema]:
+    """Every component, in the order of the contract; those of one task after those of the other."""
+    taken = frozenset(name for task in asked for name in (*_own(task), *_fixed(task)))
+    found: dict[str, Schema] = {}
+    for task, signature in asked.items():
+        found |= _of_task(signature, task, taken, found)
+    return found
+
+
+def _of_task(
+    signature: Signature, task: Task, taken: frozenset[str], others: Mapping[str, Schema]
+) -> dict[str, Schema]:
+    """The components of one task."""
+    enums = _enums(signature, taken, others)
+    input_name, output_name = _own(task)
+    own = {
+        input_name: _input(signature.parameters, frozenset(enums)),
+        output_name: _output(signature.result),
     }
-    own[f"{task.prefix}Input"] = _input(signature.parameters, frozenset(enums))
-    return own | enums | fixed
+    return own | enums | _fixed(task)
+
+
+def _enums(signature: Signature, taken: frozenset[str], others: Mapping[str, Schema]) -> dict[str, Schema]:
+    """The choices that are components. A name that cannot be one, for its letters, as one of ours, or because it has other
+    choices in another task, has its choices written in place."""
+    found: dict[str, Schema] = {}
+    for parameter in signature.parameters:
+        name = parameter.name
+        if parameter.choices is None or name in taken or not _COMPONENT.fullmatch(name):
+            continue
+        enum = _enum(name, parameter.choices)
+        if others.get(name, enum) == enum:
+            found[name] = enum
+    return found
+
+
+def _own(task: Task) -> tuple[str, str]:
+    """The names of the components that say what goes in and what comes out."""
+    return f"{task.prefix}Input", f"{task.prefix}Output"
+
+
+def _fixed(task: Task) -> dict[str, Schema]:
+    """The components that are the same for every model."""
+    return _envelopes(task) | _errors() | _lists(task)
 
 
 def reference(name: str) -> Schema:
@@ -92,10 +124,16 @@ def _limited(parameter: Parameter, schema: Schema, enums: frozenset[str]) -> Sch
 
 
 def _presentable(parameter: Parameter) -> bool:
-    """False for a default that must not be published (a secret) or that JSON cannot spell (an infinity)."""
+    """False for a default that must not be published (a secret), that JSON cannot spell (an infinity), or that is a time of
+    Python's only (without an offset)."""
     value = None if parameter.default is None else parameter.default.value
     if parameter.kind.secret and value is not None:
         return False
+    single = innermost(parameter.kind)
+    if isinstance(single, Formatted):
+        texts = value if isinstance(value, list) else [value]
+        if not all(is_standard(single.format, text) for text in texts if isinstance(text, str)):
+            return False
     try:
         json.dumps(value, allow_nan=False)
     except ValueError:  # the answer that was asked for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, cast
 
 from cog.schema.components import components, reference
@@ -24,17 +25,25 @@ _REFUSED: Final[dict[int, str]] = {
 
 
 def document(signature: Signature, *, version: str | None = None) -> Schema:
-    """The document for one model. `version` stands in `info`; default: the version of this distribution."""
-    task = PREDICT
+    """The document for one model that predicts. `version` stands in `info`; default: that of this distribution."""
+    return combined({PREDICT: signature}, version=version)
+
+
+def combined(asked: Mapping[Task, Signature], *, version: str | None = None) -> Schema:
+    """The document for a model that can be asked for all of these."""
     info: Schema = {"title": "Cog", "version": __version__ if version is None else version}
     paths: dict[str, JSON] = {
         "/": {"get": _answering("root__get", "Root")},
         "/health-check": {"get": _answering("healthcheck_health_check_get", "Healthcheck")},
-        **_task_paths(task, signature),
+        **{
+            path: found
+            for task, signature in asked.items()
+            for path, found in _task_paths(task, signature).items()
+        },
         "/ready": {"get": _probe("ready", "Ready", "The model is not ready: it gets no requests")},
         "/live": {"get": _probe("live", "Live", "The model cannot be run any more: start a new server")},
     }
-    schemas = cast("dict[str, JSON]", components(signature, task))
+    schemas = cast("dict[str, JSON]", components(asked))
     return {"openapi": "3.0.2", "info": info, "paths": paths, "components": {"schemas": schemas}}
 
 

@@ -32,3 +32,4 @@ class Task:
 
 
 PREDICT: Final = Task("predict", "prediction", "Run a single prediction on the model", "", "Prediction")
+TRAIN: Final = Task("train", "training", "Run a single training on the model", "Training", "Training")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta
 
+from cog.signature.choices import Scalar
 from cog.signature.facts import Parameter
 from cog.signature.kinds import (
     Anything,
@@ -120,7 +121,7 @@ def _text(parameter: Parameter) -> FastType:
     return Annotated[str, limits]
 
 
-def _one_of(values: tuple[str | int, ...]) -> FastType | None:
+def _one_of(values: tuple[Scalar, ...]) -> FastType | None:
     plain = all(type(value) is str or (type(value) is int and value in _INT64) for value in values)
     return Literal[values] if values and plain else None
 

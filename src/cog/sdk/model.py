@@ -1,4 +1,4 @@
-"""`BaseModel`: a class of named and typed members, for outputs."""
+"""`BaseModel`: a class of named and typed members, for inputs and outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def is_optional(annotation: object) -> bool:
 
 @dataclass_transform(field_specifiers=(dataclasses.field,))
 class BaseModel:
-    """Derive from it to name the members of an output; each subclass becomes a dataclass by itself.
+    """Derive from it to name the members of an input or output; each subclass becomes a dataclass by itself.
 
     Class arguments go to `dataclasses.dataclass` (`class Output(BaseModel, frozen=True)`);
     `auto_dataclass=False` leaves the class alone. A member that is `Optional[...]` and has no default may be

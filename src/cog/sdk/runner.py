@@ -20,8 +20,8 @@ class BaseRunner:
         def setup(self, weights: str | None = None) -> None:
             """Prepare the model, once for each worker process, before the first prediction.
 
-            `weights` is the text of the variable COG_WEIGHTS, None without it; a model that does not declare
-            the parameter is not passed it.
+            `weights` is what the variable COG_WEIGHTS says, None without it: a `Path` where it is declared as one, which of
+            a URL is fetched by its `convert()`, else the text. A model that does not declare the parameter is not passed it.
             """
 
     def run(self, *args: Any, **kwargs: Any) -> Any:

@@ -24,19 +24,32 @@ _TYPES: Final = (bool, int, float, str, list, dict)  # bool first: it is an int 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
+class _Name:
+    """What is known of a name, or of a part of one; `inner` has those that are nested under it.
+
+    `kind` is the type that it keeps, `item` that of the items of a list that was made by "append".
+    """
+
+    __slots__ = ("inner", "item", "kind")
+
+    def __init__(self) -> None:
+        self.kind: type | None = None
+        self.item: type | None = None
+        self.inner: dict[str, _Name] = {}
+
+
 class Metrics:
     """The figures of one prediction: `record`, `delete`, `metrics[name] = value`, `del metrics[name]`.
 
     It may be used from several threads. A name keeps the type of its first value until it is deleted.
     """
 
-    __slots__ = ("_items", "_lock", "_report", "_types")
+    __slots__ = ("_lock", "_names", "_report")
 
     def __init__(self, report: Report) -> None:
         """`report(name, value, mode)` is called for each accepted record; see `Scope`."""
         self._report = report
-        self._types: dict[str, type] = {}
-        self._items: dict[str, type] = {}  # of names that hold a list made by "append": the type of its items
+        self._names: dict[str, _Name] = {}
         self._lock = threading.Lock()
 
     def record(self, key: str, value: object, mode: str = "replace") -> None:
@@ -90,38 +103,44 @@ class Metrics:
 
     def _fit(self, key: str, kind: type, way: str) -> None:
         """Hold the type lock of `key`, and take over the names that this record replaces."""
-        known = self._types.get(key)
-        item = self._items.get(key)
-        if way == "append":
-            expected = known if item is None else item
-            if known is list and item is None:
-                expected = None  # a list that was recorded as a whole: nothing is known of its items
-        else:
-            expected = known
+        *above, last = key.split(".")
+        found = self._find(key)
+        expected = None if found is None else found.kind
+        if found is not None and way == "append" and found.kind is list:
+            expected = (
+                found.item
+            )  # None for a list that was recorded as a whole: nothing is known of its items
         if expected is not None and expected is not kind:
             raise TypeError(
                 f"metric {key!r} holds {expected.__name__} values and cannot take a {kind.__name__}: "
                 "use another name, "
                 f"or delete it first (del metrics[{key!r}])."
             )
-        if known is None:
-            self._forget(key)
-            parts = key.split(".")
-            for count in range(1, len(parts)):
-                above = ".".join(parts[:count])
-                if self._types.get(above) is not dict:  # a scalar in the way is replaced by an object
-                    self._types.pop(above, None)
-                    self._items.pop(above, None)
-        self._types[key] = list if way == "append" else kind
-        if way == "append":
-            self._items[key] = kind
-        else:
-            self._items.pop(key, None)
+        names = self._names
+        for part in above:
+            name = names.setdefault(part, _Name())
+            if name.kind is not dict:  # a scalar in the way is replaced by an object
+                name.kind = name.item = None
+            names = name.inner
+        if found is None or found.kind is None:
+            found = names[last] = _Name()  # what was nested under it is replaced
+        found.kind = list if way == "append" else kind
+        found.item = kind if way == "append" else None
+
+    def _find(self, key: str) -> _Name | None:
+        names, found = self._names, None
+        for part in key.split("."):
+            found = names.get(part)
+            if found is None:
+                return None
+            names = found.inner
+        return found
 
     def _forget(self, key: str) -> None:
-        for table in (self._types, self._items):
-            for name in [name for name in table if name == key or name.startswith(key + ".")]:
-                del table[name]
+        above, _, last = key.rpartition(".")
+        holder = self._find(above) if above else None
+        if holder is not None or not above:
+            (self._names if holder is None else holder.inner).pop(last, None)
 
 
 class Scope:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.applications import Starlette
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.routing import Route
 
 from cog.errors import CogError
+from cog.schema.task import PREDICT, TRAIN
 from cog.server.create import Create
+from cog.server.records import Records
 from cog.server.routes import DocsPage, Routes
+from cog.server.trainings import Trainings
 from cog.server.wire import Receive, Scope, Send
 
 
@@ -28,13 +33,23 @@ class LastIdConvertor(IdConvertor):
 class Application:
     """The whole application. `POST /predictions` answers its own errors, so it goes past Starlette's layers."""
 
-    def __init__(self, create: Create, routes: Routes) -> None:
+    def __init__(
+        self,
+        create: Create,
+        routes: Routes,
+        trainings: Trainings | None = None,
+        *,
+        path: str = PREDICT.path,
+        hosted: Sequence[Route] = (),
+    ) -> None:
+        """What `create` makes is at `path`, what `trainings` make, beside it; `hosted` is what there is below /v1."""
         self._create = create
-        self._rest = _routed(create, routes)
+        self._path = path
+        self._rest = _routed(create, routes, trainings, path, hosted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/predictions":
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == self._path:
             await self._create(scope, receive, send)
             return
         if scope["type"] == "http" and scope["path"].endswith("\n"):
@@ -43,18 +58,20 @@ class Application:
         await self._rest(scope, receive, send)
 
 
-def _routed(create: Create, routes: Routes) -> Starlette:
+def _routed(
+    create: Create,
+    routes: Routes,
+    trainings: Trainings | None = None,
+    path: str = PREDICT.path,
+    hosted: Sequence[Route] = (),
+) -> Starlette:
     """Every route. A trailing slash is another address, which does not exist."""
     register_url_convertor("id", IdConvertor())
     register_url_convertor("last_id", LastIdConvertor())
-    one = "/predictions/{prediction_id:last_id}"
     app = Starlette(
         routes=[
-            Route("/predictions", create, methods=["POST"]),
-            Route("/predictions", routes.list, methods=["GET"]),
-            Route("/predictions/{prediction_id:id}/cancel", routes.cancel, methods=["POST"]),
-            Route(one, create, methods=["PUT"]),
-            Route(one, routes.get, methods=["GET"]),
+            *_asked(path, create, routes),
+            *(() if trainings is None else _asked(TRAIN.path, trainings, trainings)),
             Route("/health-check", routes.health_check, methods=["GET"]),
             Route("/", routes.root, methods=["GET"]),
             Route("/ready", routes.ready, methods=["GET"]),
@@ -62,6 +79,7 @@ def _routed(create: Create, routes: Routes) -> Starlette:
             Route("/openapi.json", routes.openapi, methods=["GET"]),
             Route("/docs", DocsPage().show, methods=["GET"]),
             Route("/shutdown", routes.shut_down, methods=["POST"]),
+            *hosted,
         ],
         exception_handlers={
             404: routes.not_found,
@@ -72,3 +90,15 @@ def _routed(create: Create, routes: Routes) -> Starlette:
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _asked(path: str, create: Create | Trainings, records: Records) -> list[Route]:
+    """Where something that the model does is asked for: predictions or trainings."""
+    one = path + "/{prediction_id:last_id}"
+    return [
+        Route(path, create, methods=["POST"]),
+        Route(path, records.list, methods=["GET"]),
+        Route(path + "/{prediction_id:id}/cancel", records.cancel, methods=["POST"]),
+        Route(one, create, methods=["PUT"]),
+        Route(one, records.get, methods=["GET"]),
+    ]

@@ -74,7 +74,8 @@ class Connection(asyncio.Protocol):
         fixed: Scope = {"extensions": {_EXTENSION: self}}
         for key, name in (("server", "sockname"), ("client", "peername")):
             address = transport.get_extra_info(name)
-            fixed[key] = (str(address[0]), int(address[1])) if address else None
+            # A socket of a folder has a path, which is the address of nobody.
+            fixed[key] = (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
         self._reader = Reader(self, fixed)
         if not self._traffic.enter(self):
             self._deaf = True

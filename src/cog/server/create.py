@@ -23,6 +23,7 @@ from cog.prediction.request import (
     new_id,
     valid_id,
 )
+from cog.schema.task import PREDICT, Task
 from cog.schema.validate import LARGE
 from cog.server.connection import connection_of
 from cog.server.envelope import Envelope
@@ -45,6 +46,12 @@ from cog.service.service import Service
 from cog.store.memory import MemoryStore
 
 _TRACE: Final = ("traceparent", "tracestate")
+_NO_STREAM: Final = {
+    "predict": "this model does not support streaming responses: its run() yields nothing, or is not decorated with "
+    "@cog.streaming. Send the request without Accept: text/event-stream",
+    "train": "Training endpoints do not support streaming responses, unless train() yields and is decorated with "
+    "@cog.streaming. Send the request without Accept: text/event-stream; GET /trainings/{id} with it attaches to any",
+}
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,8 +78,17 @@ class Waiter:
 class Create:
     """An ASGI application for both routes; with PUT the path names the id."""
 
-    def __init__(self, service: Service, store: MemoryStore, policy: UrlPolicy, max_body: int) -> None:
+    def __init__(
+        self,
+        service: Service,
+        store: MemoryStore,
+        policy: UrlPolicy,
+        max_body: int,
+        *,
+        task: Task = PREDICT,
+    ) -> None:
         self._service = service
+        self._task = task
         self._store = store
         self._policy = policy
         self._max_body = max_body
@@ -93,7 +109,7 @@ class Create:
         body = await read_body(scope, receive, self._max_body)
         large = len(body) > LARGE
         envelope = await _aside(read_envelope, scope, body) if large else read_envelope(scope, body)
-        prediction_id = _agreed_id(envelope, wanted)
+        prediction_id = _agreed_id(envelope, wanted, self._task)
         known = await self._known(scope, prediction_id, idempotent=wanted is not None)
         if known is not None:
             return known
@@ -119,13 +135,27 @@ class Create:
             return await _respond_async(prediction, preference)
         return await self._wait(scope, prediction)
 
+    async def begin(self, scope: Scope, receive: Receive) -> Prediction:
+        """A new prediction, under an id of ours whatever the body says, for other addresses that make some.
+
+        Raises:
+            CogError: it was not accepted; the class says why.
+        """
+        body = await read_body(scope, receive, self._max_body)
+        large = len(body) > LARGE
+        envelope = await _aside(read_envelope, scope, body) if large else read_envelope(scope, body)
+        self._service.check_ready()
+        request = self._request(scope, envelope, new_id())
+        intake = (
+            await _aside(self._service.take, request.input) if large else self._service.take(request.input)
+        )
+        self._service.check_ready()  # the model may have gone meanwhile
+        return self._service.submit(request, intake)
+
     def _check_streams(self) -> None:
         signature = self._service.backend.signature
         if signature is None or not signature.streaming:
-            raise NotAcceptable(
-                "this model does not support streaming responses: its run() yields nothing, or is not decorated with "
-                "@cog.streaming. Send the request without Accept: text/event-stream"
-            )
+            raise NotAcceptable(_NO_STREAM[self._task.verb])
 
     async def _known(
         self, scope: Scope, prediction_id: str | None, *, idempotent: bool
@@ -163,7 +193,7 @@ class Create:
     async def _wait(self, scope: Scope, prediction: Prediction) -> Answer:
         """Wait for the end. A client that goes away before cancels its prediction."""
         if not prediction.status.terminal:
-            ended = _end_of(prediction)
+            ended = end_of(prediction)
             connection = connection_of(scope)
             # What has ended is not canceled: another prediction may have its id by now.
             connection.when_lost(lambda: prediction.status.terminal or self._service.cancel(prediction.id))
@@ -179,17 +209,20 @@ async def _aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return await asyncio.get_running_loop().run_in_executor(_READERS, partial(work, *args, **kwargs))
 
 
-def _agreed_id(envelope: Envelope, wanted: str | None) -> str | None:
+def _agreed_id(envelope: Envelope, wanted: str | None, task: Task) -> str | None:
     if wanted is None:
         return envelope.id
     if not valid_id(wanted):
-        raise InvalidRequest([Problem(("path", "prediction_id"), f"an id is {ID_RULE}")])
+        raise InvalidRequest([Problem(("path", task.id_name), f"an id is {ID_RULE}")])
     if envelope.id is not None and envelope.id != wanted:
-        raise InvalidRequest([Problem(("body", "id"), "prediction ID must match the ID supplied in the URL")])
+        raise InvalidRequest(
+            [Problem(("body", "id"), f"{task.noun} ID must match the ID supplied in the URL")]
+        )
     return wanted
 
 
-def _end_of(prediction: Prediction) -> asyncio.Future[None]:
+def end_of(prediction: Prediction) -> asyncio.Future[None]:
+    """Something to wait for: it is done at the end of `prediction`, which must not have ended yet."""
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     prediction.listeners.append(Waiter(ended))
     return ended
@@ -201,6 +234,6 @@ async def _respond_async(prediction: Prediction, preference: Preference) -> Answ
     if preference.wait is not None:
         applied += b", wait=%d" % preference.wait
         if not prediction.status.terminal:
-            await asyncio.wait([_end_of(prediction)], timeout=preference.wait)
+            await asyncio.wait([end_of(prediction)], timeout=preference.wait)
     ended = preference.wait is not None and prediction.status.terminal
     return Answer(200 if ended else 202, prediction.render(), ((b"preference-applied", applied),))

@@ -104,6 +104,7 @@ def _spec(settings: Settings, source: Source, folders: RuntimeFolder) -> Spec:
     except OSError as error:
         raise unusable(os.path.dirname(folders.path), error) from error
     flags = ("--open-files", str(allowed), *(("--fresh",) if settings.reload else ()))
+    train = settings.mode == "train"
     return Spec(
         command=(settings.worker_python or sys.executable, "-u", str(kit), *flags),
         reference=source.reference,
@@ -111,7 +112,10 @@ def _spec(settings: Settings, source: Source, folders: RuntimeFolder) -> Spec:
         environment=dict(
             os.environ, COG_MAX_OUTPUT=str(settings.max_output)
         ),  # in bytes, for `worker/outputs.py`
-        max_concurrency=settings.max_concurrency,
+        max_concurrency=None
+        if train
+        else settings.max_concurrency or source.max_concurrency,  # of predictions
+        train=train,
         cancel_grace=settings.cancel_grace,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import resource
 import socket
 import time
@@ -55,7 +56,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 
 def adopt(descriptor: int) -> list[socket.socket]:
-    """The listening socket that this process was started with.
+    """The listening socket that this process was started with: of TCP, or one that lies in a folder.
 
     Raises:
         SettingError: the descriptor is none.
@@ -90,7 +91,9 @@ def _listen(family: int, address: tuple[object, ...], host: str) -> socket.socke
 
 
 def url_of(sock: socket.socket) -> str:
-    """The URL that a person on this machine can open."""
+    """The URL that a person on this machine can open; of a socket that lies in a folder `unix:` and its path."""
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{os.fsdecode(sock.getsockname())}"
     address, port = sock.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(
         address, f"[{address}]" if ":" in address else address
@@ -122,7 +125,8 @@ class Listener:
         self._tick(loop)
         self._sweep(loop)
         for sock in self._sockets:
-            self._servers.append(await loop.create_server(self._connection, sock=sock, backlog=_AT_ONCE))
+            create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+            self._servers.append(await create(self._connection, sock=sock, backlog=_AT_ONCE))
             sock.listen(_BACKLOG)
 
     def _connection(self) -> Connection:

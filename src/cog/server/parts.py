@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
 from socket import socket
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
+
+from starlette.routing import Route
 
 from cog.backend.head_start import HeadStart
 from cog.backend.local import LocalBackend
+from cog.backend.occasional import Occasional
 from cog.backend.owner import Spec
 from cog.backend.pool import Pool
 from cog.backend.succession import Succession
 from cog.files.fetch import Fetcher
 from cog.files.folders import RuntimeFolder
 from cog.files.publish import Publisher
+from cog.files.shelf import Shelf
 from cog.net.client import Client
 from cog.net.policy import UrlPolicy
 from cog.notify.webhooks import Webhooks
 from cog.prediction.record import Listener
 from cog.prediction.request import PredictionRequest
+from cog.schema.task import PREDICT, TRAIN, Task
 from cog.server.app import Application
+from cog.server.bundled import compare
 from cog.server.create import Create
 from cog.server.lifecycle import Lifecycle
 from cog.server.listener import Listener as HttpListener
 from cog.server.listener import adopt, bind, url_of
 from cog.server.reload import follow
+from cog.server.replicate import Hosted
 from cog.server.routes import Routes
 from cog.server.source import Source
+from cog.server.trainings import Trainings
+from cog.server.uploads import Uploads
 from cog.service.journey import Courier
 from cog.service.service import Service
+from cog.service.wording import PREDICTIONS, TRAININGS, TRAININGS_BESIDE, Wording
 from cog.settings import Settings
 from cog.store.memory import MemoryStore
 from cog.telemetry.ends import PredictionEnds
@@ -51,6 +64,14 @@ def sockets_of(settings: Settings) -> list[socket]:
         SettingError: they cannot be had.
     """
     return bind(settings.host, settings.port) if settings.listen_fd is None else adopt(settings.listen_fd)
+
+
+class Desk(NamedTuple):
+    """Where one kind of thing is asked for."""
+
+    service: Service
+    store: MemoryStore
+    create: Create
 
 
 class Server:
@@ -77,28 +98,19 @@ class Server:
             token=settings.webhook_auth_token,
             keys=settings.webhook_signing_secrets or (),
         )
-        self._store = MemoryStore(settings.keep)
-        self._always: tuple[Listener, ...] = (PredictionPrints(), self._store)
-        if settings.log_predictions:
-            self._always += (PredictionEnds(),)
         self._source = source
+        self._policy = policy
         self._backend = self._backend_of(spec, first)
-        courier = Courier(
-            folders,
-            Fetcher(self._client, max_bytes=settings.max_download, timeout=settings.download_timeout),
-            Publisher(self._client, upload_url=settings.upload_url),
-            max_output=settings.max_output,
-        )
-        self._service = Service(
-            self._backend,
-            courier,
-            self._audience,
-            show,
-            local_files=settings.allow_local_files,
-            max_files=settings.max_files,
-            stream_history=settings.stream_history,
-        )
-        self._create = Create(self._service, self._store, policy, settings.max_body)
+        self._shelf = Shelf(folders)
+        self._task, wording = (TRAIN, TRAININGS) if spec.train else (PREDICT, PREDICTIONS)
+        self._model = self._desk(self._backend, self._task, wording)
+        if self._task is PREDICT:
+            compare(source.folder, self._model.service)
+        self._learner: Occasional | None = None
+        self._training: Desk | None = None
+        if source.train is not None:
+            self._learner = self._learner_of(replace(spec, reference=source.train), source.train)
+            self._training = self._desk(self._learner, TRAIN, TRAININGS_BESIDE)
 
     def _backend_of(self, spec: Spec, first: HeadStart | None) -> LocalBackend | Succession:
         pool = _pool(self._settings, self._source)
@@ -106,30 +118,84 @@ class Server:
             return LocalBackend(spec, pool, first=first)
         return Succession(lambda aside: LocalBackend(spec, pool, aside=aside))
 
-    def _audience(self, request: PredictionRequest) -> Sequence[Listener]:
+    def _learner_of(self, spec: Spec, reference: str) -> Occasional:
+        spec = replace(spec, max_concurrency=None, train=True)
+        pool = Pool(1, 1, self._settings.setup_timeout)
+        return Occasional(
+            lambda survey: LocalBackend(replace(spec, survey=survey), pool, aside=True), reference
+        )
+
+    def _desk(self, backend: LocalBackend | Succession | Occasional, task: Task, wording: Wording) -> Desk:
+        """Predictions, or trainings: each with a registry of their own, and everything else through the same classes."""
+        settings = self._settings
+        store = MemoryStore(settings.keep)
+        always: tuple[Listener, ...] = (PredictionPrints(), store)
+        if settings.log_predictions:
+            always += (PredictionEnds(task.noun),)
+        courier = Courier(
+            self._folders,
+            Fetcher(self._client, max_bytes=settings.max_download, timeout=settings.download_timeout),
+            Publisher(self._client, upload_url=settings.upload_url),
+            max_output=settings.max_output,
+            shelf=self._shelf,
+        )
+        service = Service(
+            backend,
+            courier,
+            partial(self._audience, always),
+            show,
+            local_files=settings.allow_local_files,
+            max_files=settings.max_files,
+            stream_history=settings.stream_history,
+            wording=wording,
+        )
+        return Desk(service, store, Create(service, store, self._policy, settings.max_body, task=task))
+
+    def _audience(self, always: tuple[Listener, ...], request: PredictionRequest) -> Sequence[Listener]:
         if request.webhook is None:
-            return self._always
-        return (*self._always, self._webhooks.listener(request.webhook))
+            return always
+        return (*always, self._webhooks.listener(request.webhook))
+
+    def _application(self) -> Application:
+        model, trainings = self._model, None
+        if self._training is not None and self._learner is not None:
+            trainings = Trainings(self._learner, *self._training)
+        routes = Routes(
+            model.service, model.store, self._lifecycle.shut_down, task=self._task, trainings=trainings
+        )
+        hosted = self._hosted(routes) if self._task is PREDICT else ()
+        return Application(model.create, routes, trainings, path=self._task.path, hosted=hosted)
+
+    def _hosted(self, routes: Routes) -> Sequence[Route]:
+        """What is for clients of Replicate's API."""
+        service, store, create = self._model
+        hosted = Hosted(create, service, store, routes.document)
+        return *hosted.routes(), *Uploads(self._shelf, self._settings.max_body).routes()
 
     async def serve(self, sockets: list[socket]) -> None:
         """Serve on `sockets` until the end is told, then end everything in order."""
-        routes = Routes(self._service, self._store, self._lifecycle.shut_down)
-        listener = HttpListener(
-            Application(self._create, routes), sockets, client_timeout=self._settings.client_timeout
-        )
+        listener = HttpListener(self._application(), sockets, client_timeout=self._settings.client_timeout)
+        services = [desk.service for desk in (self._model, self._training) if desk is not None]
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._client)
-            stack.push_async_callback(self._backend.stop)
+            stack.push_async_callback(_stop, services)
             if isinstance(self._backend, Succession):
-                stack.enter_context(follow(self._source, self._backend, self._service))
+                forget = self._learner.forget if self._learner is not None else lambda: None
+                stack.enter_context(follow(self._source, self._backend, self._model.service, forget))
             await self._lifecycle.released()
-            await self._service.start()
+            for service in services:
+                await service.start()
             await listener.open()
             _tell_where(sockets)
             gc.freeze()  # what is there now stays: the collector need not look at it again
             await self._lifecycle.ended()
             listener.drain()
-            await self._service.drain(self._settings.drain_timeout, self._settings.cancel_grace)
+            for service in services:  # at once: a task of gather() begins in the next turn of the loop
+                service.close()
+            settings = self._settings
+            await asyncio.gather(
+                *(service.drain(settings.drain_timeout, settings.cancel_grace) for service in services)
+            )
             await self._webhooks.close(WEBHOOKS_TIMEOUT)
             await listener.close(WEBHOOKS_TIMEOUT)
         log.info("the server has ended")
@@ -137,8 +203,14 @@ class Server:
     def end_at_once(self, code: int) -> NoReturn:
         """Kill the workers with all their children, remove the files, and end this process with `code`."""
         self._backend.kill()
+        if self._learner is not None:
+            self._learner.kill()
         self._folders.remove(self._folders.path)
         os._exit(code)
+
+
+async def _stop(services: Sequence[Service]) -> None:
+    await asyncio.gather(*(service.backend.stop() for service in services))
 
 
 def _tell_where(sockets: list[socket]) -> None:
@@ -149,6 +221,7 @@ def _tell_where(sockets: list[socket]) -> None:
 
 def _pool(settings: Settings, source: Source) -> Pool:
     threads = settings.threads
-    if threads is None and (source.gpu or settings.reload):
-        threads = 1
-    return Pool(threads, settings.max_concurrency or source.max_concurrency, settings.setup_timeout)
+    if threads is None and (source.gpu or settings.reload or settings.mode == "train"):
+        threads = 1  # a training may take all that the machine has
+    concurrency = None if settings.mode == "train" else settings.max_concurrency or source.max_concurrency
+    return Pool(threads, concurrency, settings.setup_timeout)

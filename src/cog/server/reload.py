@@ -122,8 +122,11 @@ def _stamp(of: os.stat_result) -> Stamp:
     return of.st_mtime_ns, of.st_size, of.st_ino
 
 
-def follow(source: Source, backend: Succession, service: Service) -> SourceWatch:
-    """What replaces the model whenever its source has changed. To be called on the event loop's thread."""
+def follow(
+    source: Source, backend: Succession, service: Service, changed: Callable[[], None] = lambda: None
+) -> SourceWatch:
+    """What replaces the model whenever its source has changed, and calls `changed`. To be called on the event loop's
+    thread."""
     loop = asyncio.get_running_loop()
     backend.heed(service.awaits)
     service.watch(backend.review)
@@ -137,6 +140,7 @@ def follow(source: Source, backend: Succession, service: Service) -> SourceWatch
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             log.info("%s%s changed: loading the model anew", ", ".join(names[:_NAMED]), more)
             backend.replace()
+            changed()
 
     def tell(paths: list[Path]) -> None:
         with suppress(RuntimeError):  # the loop is closed: the server has ended

@@ -60,14 +60,14 @@ def head_only() -> Replay:
     return Replay(HEAD)
 
 
-async def replay(kept: Kept, scope: Scope, *, yields: bool) -> Replay:
+async def replay(kept: Kept, scope: Scope, *, yields: bool, language: type[Script] = Script) -> Replay:
     """The events of an ended prediction: its start, its logs in one, its output, its end; for `Last-Event-ID` those that
     are missing. `yields` says that its output is a list of chunks.
 
     204 for who has had the last one: that is how a browser's EventSource is told to come back no more.
     """
     last_id = header(scope, b"last-event-id")
-    script = Script(kept.id, kept.created_at)
+    script = language(kept.id, kept.created_at)
     if script.is_end(last_id):
         return Replay(_NO_MORE)
     had = script.place_of(last_id) or Place()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import operator
 import os
 import platform
 import re
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -19,19 +18,19 @@ from starlette.routing import Match, Route
 
 from cog.backend.protocol import SetupReport
 from cog.errors import CogError, MethodNotAllowed, NotFound, NotReady
-from cog.prediction.record import Prediction, timestamp
-from cog.schema.openapi import document
-from cog.server.replay import Replay, head_only, replay
-from cog.server.stream import Subscriber, subscribe
-from cog.server.wire import accepts_event_stream, error_answer, to_json
+from cog.prediction.record import timestamp
+from cog.schema.openapi import combined
+from cog.schema.task import PREDICT, TRAIN, Task
+from cog.server.records import Records
+from cog.server.replicate_form import problem
+from cog.server.trainings import Trainings
+from cog.server.wire import error_answer, to_json
 from cog.service.health import HealthCheck
 from cog.service.service import Service
 from cog.signature.facts import Signature
-from cog.store.memory import Kept, MemoryStore
+from cog.store.memory import MemoryStore
 from cog.version import __version__
 
-# Predictions in one page of GET /predictions.
-PAGE: Final = 100
 _READY_FILE: Final = Path("/var/run/cog/ready")
 
 _DISCOVERY: Final = {
@@ -40,9 +39,6 @@ _DISCOVERY: Final = {
     "openapi_url": "/openapi.json",
     "shutdown_url": "/shutdown",
     "healthcheck_url": "/health-check",
-    "predictions_url": "/predictions",
-    "predictions_idempotent_url": "/predictions/{prediction_id}",
-    "predictions_cancel_url": "/predictions/{prediction_id}/cancel",
 }
 _VERSION: Final = {
     "cog": __version__,
@@ -52,20 +48,30 @@ _VERSION: Final = {
 }
 
 
-class Routes:
-    """The handlers; each is one short function."""
+class Routes(Records):
+    """The handlers; each is one short function. The records are those of the model's own task."""
 
-    def __init__(self, service: Service, store: MemoryStore, shut_down: Callable[[], None]) -> None:
-        """`shut_down` begins the end of the server and returns at once."""
-        self._service = service
-        self._store = store
+    def __init__(
+        self,
+        service: Service,
+        store: MemoryStore,
+        shut_down: Callable[[], None],
+        *,
+        task: Task = PREDICT,
+        trainings: Trainings | None = None,
+    ) -> None:
+        """`shut_down` begins the end of the server and returns at once; `trainings` are what is served beside the
+        `task`."""
+        super().__init__(service, store, task)
         self._health = HealthCheck(service)
         self._shut_down = shut_down
-        self._document: tuple[Signature, bytes] | None = None
+        self._trainings = trainings
+        self._document: tuple[list[Signature], bytes] | None = None
 
     async def root(self, request: Request) -> Response:
         """GET /: where everything is."""
-        return _json(_DISCOVERY)
+        tasks = (self._task,) if self._trainings is None else (self._task, TRAIN)
+        return _json(_DISCOVERY | {name: url for task in tasks for name, url in _addresses(task).items()})
 
     async def health_check(self, request: Request) -> Response:
         """GET /health-check: always 200, the state is in the body."""
@@ -93,58 +99,24 @@ class Routes:
 
     async def openapi(self, request: Request) -> Response:
         """GET /openapi.json: what the model accepts."""
+        return Response(await self.document(), media_type="application/json")
+
+    async def document(self) -> bytes:
+        """The OpenAPI document.
+
+        Raises:
+            NotReady: the model has not been set up yet.
+        """
         signature = self._service.backend.signature
         if signature is None:
             raise NotReady("OpenAPI schema not available: the model has not been set up yet")
-        if self._document is None or self._document[0] is not signature:
-            self._document = (signature, to_json(document(signature)))
-        return Response(self._document[1], media_type="application/json")
-
-    async def get(self, request: Request) -> Response | Subscriber | Replay:
-        """GET /predictions/{id}: the prediction as it stands, or what happens to it as events."""
-        prediction_id = request.path_params["prediction_id"]
-        streams = accepts_event_stream(request.scope)
-        running = self._service.find(prediction_id)
-        if running is not None:
-            if streams and request.method == "HEAD":
-                return head_only()
-            if streams:
-                return subscribe(self._service, running, request.scope)
-            return Response(running.render(), media_type="application/json")
-        kept = self._store.get(prediction_id, time.time())
-        if kept is None:
-            raise NotFound(
-                "no prediction with this id is running or kept. Ended ones are kept for --keep seconds"
-            )
-        if streams:
-            return await replay(kept, request.scope, yields=self._service.yields)
-        return Response(kept.body, media_type="application/json")
-
-    async def list(self, request: Request) -> Response:
-        """GET /predictions: a page of what is running and kept, newest first."""
-        kept = self._store.newest_first(time.time())
-        known: list[Prediction | Kept] = [*self._service.active()]
-        # An id that failed or was canceled may run again; then it stands here as what it is now.
-        known += (prediction for prediction in kept if self._service.find(prediction.id) is None)
-        known.sort(key=lambda prediction: prediction.created_at, reverse=True)
-        start = _position(known, request.query_params.get("cursor"))
-        page = known[start : start + PAGE]
-        older = known[start + PAGE].id if start + PAGE < len(known) else None
-        newer = known[max(0, start - PAGE)].id if start > 0 else None
-        head = b'{"previous":%s,"next":%s,"results":[' % (
-            _page_url(request, newer),
-            _page_url(request, older),
-        )
-        return Response(
-            head + b",".join(prediction.summary() for prediction in page) + b"]}",
-            media_type="application/json",
-        )
-
-    async def cancel(self, request: Request) -> Response:
-        """POST /predictions/{id}/cancel: 200, or 404 when nothing with this id is in flight."""
-        if not self._service.cancel(request.path_params["prediction_id"]):
-            raise NotFound("no prediction with this id is running: it has ended, or there never was one")
-        return _json({})
+        asked = {self._task: signature}
+        if self._trainings is not None and (trained := await self._trainings.signature()) is not None:
+            asked[TRAIN] = trained
+        made_of = list(asked.values())
+        if self._document is None or not _same(self._document[0], made_of):
+            self._document = (made_of, to_json(combined(asked)))
+        return self._document[1]
 
     async def shut_down(self, request: Request) -> Response:
         """POST /shutdown: the server ends in order."""
@@ -153,22 +125,26 @@ class Routes:
 
     async def not_found(self, request: Request, error: Exception) -> Response:
         """Any other address."""
-        return _refused(NotFound(f"there is nothing at {request.url.path[:200]}; GET / lists what there is"))
+        return _refused(
+            request, NotFound(f"there is nothing at {request.url.path[:200]}; GET / lists what there is")
+        )
 
     async def wrong_method(self, request: Request, error: Exception) -> Response:
         """An address that does not take this method."""
-        response = _refused(MethodNotAllowed(f"{request.url.path[:200]} does not take {request.method}"))
+        response = _refused(
+            request, MethodNotAllowed(f"{request.url.path[:200]} does not take {request.method}")
+        )
         response.headers["allow"] = ", ".join(sorted(_methods(request)))
         return response
 
     async def failed(self, request: Request, error: Exception) -> Response:
         """An error of ours that a handler raised."""
         assert isinstance(error, CogError)
-        return _refused(error)
+        return _refused(request, error)
 
     async def broken(self, request: Request, error: Exception) -> Response:
         """A defect of ours; the connection logs it."""
-        return _refused(CogError("an error of the server; its log says more"))
+        return _refused(request, CogError("an error of the server; its log says more"))
 
 
 class DocsPage:
@@ -215,11 +191,28 @@ def _methods(request: Request) -> set[str]:
     }
 
 
+def _addresses(task: Task) -> dict[str, str]:
+    """Where a task is asked for, in the words of GET /."""
+    one = f"{task.path}/{{{task.id_name}}}"
+    return {
+        f"{task.noun}s_url": task.path,
+        f"{task.noun}s_idempotent_url": one,
+        f"{task.noun}s_cancel_url": f"{one}/cancel",
+    }
+
+
+def _same(one: Sequence[object], other: Sequence[object]) -> bool:
+    """Whether both are the same objects: for Python, a default of 1 would equal one of True."""
+    return len(one) == len(other) and all(map(operator.is_, one, other))
+
+
 def _json(value: object, status: int = 200) -> Response:
     return Response(to_json(value), status, media_type="application/json")
 
 
-def _refused(error: CogError) -> Response:
+def _refused(request: Request, error: CogError) -> Response:
+    if request.scope["path"].startswith("/v1/"):
+        return problem(error)
     answer = error_answer(error)
     headers = {name.decode(): value.decode() for name, value in answer.headers}
     return Response(answer.body, answer.status, headers, media_type="application/json")
@@ -233,22 +226,6 @@ def _setup(setup: SetupReport) -> dict[str, object]:
     if setup.logs:
         shown["logs"] = setup.logs
     return shown
-
-
-def _position(known: Sequence[Prediction | Kept], cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    for index, prediction in enumerate(known):
-        if prediction.id == cursor:
-            return index
-    raise NotFound("the cursor names a prediction that is not kept any more. Begin again at GET /predictions")
-
-
-def _page_url(request: Request, cursor: str | None) -> bytes:
-    if cursor is None:
-        return b"null"
-    base = str(request.url.replace(query=""))
-    return to_json(f"{base}?cursor={quote(cursor, safe='')}")
 
 
 def _touch_ready_file() -> None:

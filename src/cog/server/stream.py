@@ -28,27 +28,37 @@ SILENCE: Final = 15.0
 _ASKED_AGAIN: Final = 1.0
 
 
-def subscribe(service: Service, prediction: Prediction, scope: Scope, *, creates: bool = False) -> Subscriber:
+def subscribe(
+    service: Service,
+    prediction: Prediction,
+    scope: Scope,
+    *,
+    creates: bool = False,
+    kind: type[Broadcast] | None = None,
+) -> Subscriber:
     """A stream of what happens to `prediction`. `creates` says that this very request has created it: then it is
-    canceled when nobody is left to listen.
+    canceled when nobody is left to listen. `kind` says in whose words it is told, ours unless given.
 
     Raises:
         TooManySubscribers: there are as many as there may be.
     """
-    broadcast = next((found for found in prediction.listeners if isinstance(found, Broadcast)), None)
+    kind = kind or Broadcast
+    broadcast = next((found for found in prediction.listeners if type(found) is kind), None)
     if broadcast is None:
-        broadcast = Broadcast(prediction, lambda: service.cancel(prediction.id), tied=creates)
+        broadcast = kind(prediction, lambda: service.cancel(prediction.id), tied=creates)
     return broadcast.subscribe(connection_of(scope), header(scope, b"last-event-id"), creates=creates)
 
 
 class Broadcast:
     """A listener that tells many. `tied` says that the prediction is canceled when the last one has left."""
 
+    language: type[Script] = Script
+
     def __init__(self, prediction: Prediction, cancel: Callable[[], object], *, tied: bool) -> None:
         self._prediction = prediction
         self._cancel = cancel
         self._tied = tied
-        self._script = Script(prediction.id, prediction.created_at)
+        self._script = self.language(prediction.id, prediction.created_at)
         self._loop = asyncio.get_running_loop()
         self._subscribers: dict[Subscriber, None] = {}
         self._present: dict[Subscriber, None] = {}  # those whose clients have not hung up
@@ -71,17 +81,21 @@ class Broadcast:
                 f"Too many stream subscribers: {MOST:,} read the events of this prediction already. "
                 "GET /predictions/{id} without Accept: text/event-stream shows how it stands"
             )
-        number = 0 if creates else self._beginning(last_id)
-        skipped = 0 if creates else self._prediction.history.beyond(number)
-        place = Place() if skipped else self._prediction.history.at(number)
+        place, skipped = (Place(), 0) if creates else self._entry(last_id)
         subscriber = Subscriber(self, connection, place, skipped)
         self._subscribers[subscriber] = None
         self._present[subscriber] = None
+        self._prediction.history.readers.append(subscriber)
         if self._timer is None:
-            self._prediction.history.readers = self._subscribers.keys()
             self._prediction.listeners.append(self)
             self._timer = self._loop.call_later(SILENCE, self._give_sign)
         return subscriber
+
+    def _entry(self, last_id: str | None) -> tuple[Place, int]:
+        """Where a new subscriber begins, and how many events it would have to be told first that it cannot be told."""
+        number = self._beginning(last_id)
+        skipped = self._prediction.history.beyond(number)
+        return Place() if skipped else self._prediction.history.at(number), skipped
 
     def _beginning(self, last_id: str | None) -> int:
         """How many events a new subscriber has had, or does not want."""
@@ -105,12 +119,13 @@ class Broadcast:
 
     def remove(self, subscriber: Subscriber) -> None:
         """It listens no more."""
-        self._subscribers.pop(subscriber, None)
+        if subscriber in self._subscribers:
+            del self._subscribers[subscriber]
+            self._prediction.history.readers.remove(subscriber)
         self.live.pop(subscriber, None)
         if not self._subscribers and self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._prediction.history.readers = ()
             if self in self._prediction.listeners:
                 self._prediction.listeners.remove(self)
         self.miss(subscriber)
@@ -154,6 +169,10 @@ class Broadcast:
     def lost(self, place: Place) -> int:
         """How many events after `place` nobody can be told any more."""
         return self._prediction.history.lost(place)
+
+    def recall(self, place: Place) -> tuple[list[bytes], Place]:
+        """Something that stands for what follows `place` and is not held any more, and the place behind it; nothing here."""
+        return [], place
 
     @property
     def over(self) -> bool:
@@ -224,6 +243,9 @@ class Subscriber:
             return (events.error(events.TRUNCATED, self._skipped),), True
         lost = broadcast.lost(self.place)
         if lost:
+            parts, self.place = broadcast.recall(self.place)
+            if parts:
+                return parts, False
             broadcast.untie()
             return (events.error(events.LAGGED, lost),), True
         broadcast.tell()

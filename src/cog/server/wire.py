@@ -50,7 +50,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """
     length = header(scope, b"content-length")
     if length is not None and int(length) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     message = await receive()
     body: bytes = message.get("body", b"")
     if not message.get("more_body", False):
@@ -62,14 +62,15 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         part: bytes = message.get("body", b"")
         size += len(part)
         if size > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         parts.append(part)
     if message["type"] == "http.disconnect":
         raise RequestError("the client went away before its request was complete")
     return b"".join(parts)
 
 
-def _too_large(limit: int) -> BodyTooLarge:
+def too_large(limit: int) -> BodyTooLarge:
+    """The error for a body of more than `limit` bytes."""
     return BodyTooLarge(
         f"the request body is larger than {limit:,} bytes. Send large files as URLs, or raise --max-body (COG_MAX_BODY)"
     )

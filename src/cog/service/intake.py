@@ -18,7 +18,18 @@ from cog.errors import InvalidRequest, Problem
 from cog.files.data_url import DataUrl, DataUrlError, is_data_url, parse, shorten
 from cog.schema.validate import LARGE, Validator
 from cog.signature.facts import Parameter, Signature
-from cog.signature.kinds import Array, File, Kind, Mapping, Nullable, Record, SecretText, Union
+from cog.signature.kinds import (
+    Array,
+    File,
+    Kind,
+    Mapping,
+    Nullable,
+    Record,
+    SecretText,
+    Tuple,
+    Union,
+    Wrapped,
+)
 
 # In what clients see of an input, longer data URLs are cut to their media type and size. From the contract.
 SHOWN: Final = 4096
@@ -170,7 +181,8 @@ class Door:
                 value = parameter.default.value
             else:
                 continue
-            content[parameter.name] = parameter.kind.map(value, partial(_collected, files, self._max_files))
+            change = partial(_collected, files, self._max_files)
+            content[parameter.name] = parameter.kind.map(value, change, marked=True)
             given.append((parameter, value))
         if len(files) > self._max_files:
             return content, [], [self._too_many()]
@@ -198,14 +210,11 @@ def _collector_resting() -> Iterator[None]:
             gc.enable()
 
 
-Leaf: TypeAlias = File | SecretText
-
-
-def _mask(kind: Leaf, leaf: object) -> object:
+def _mask(kind: Kind, leaf: object) -> object:
     return MASK if isinstance(kind, SecretText) else leaf
 
 
-def _collected(files: list[InputFile], most: int, kind: Leaf, leaf: object) -> object:
+def _collected(files: list[InputFile], most: int, kind: Kind, leaf: object) -> object:
     """What takes the place of `leaf`; a file is noted in `files`, up to one more than `most`."""
     if isinstance(kind, SecretText) or not isinstance(leaf, str) or len(files) > most or not _is_file(leaf):
         return leaf
@@ -245,11 +254,14 @@ def _files_in(kind: Kind, value: object, at: At) -> Iterator[tuple[At, str]]:
     match kind, value:
         case File(), str() if _is_file(value):
             yield at, value
-        case Nullable(inner), _ if value is not None:
+        case Nullable(inner) | Wrapped(inner), _ if value is not None:
             yield from _files_in(inner, value, at)
         case Array(items), list():
             for index, item in enumerate(value):
                 yield from _files_in(items, item, (*at, index))
+        case Tuple(kinds), list():
+            for index, (inner, item) in enumerate(zip(kinds, value, strict=False)):
+                yield from _files_in(inner, item, (*at, index))
         case Mapping(inner), dict() if inner is not None:
             for name, item in value.items():
                 yield from _files_in(inner, item, (*at, name))
@@ -258,10 +270,9 @@ def _files_in(kind: Kind, value: object, at: At) -> Iterator[tuple[At, str]]:
                 if member.name in value:
                     yield from _files_in(member.kind, value[member.name], (*at, member.name))
         case Union(members), _:
-            for member_kind in members:
-                if next(member_kind.check(value, (), local_files=True), None) is None:
-                    yield from _files_in(member_kind, value, at)
-                    return
+            found = kind.fitting(value, local_files=True)
+            if found is not None:
+                yield from _files_in(members[found], value, at)
         case _:
             return
 

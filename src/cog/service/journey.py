@@ -16,6 +16,7 @@ from cog.files.data_url import DataUrl
 from cog.files.fetch import Fetcher, make_folder
 from cog.files.folders import RuntimeFolder
 from cog.files.publish import Publisher
+from cog.files.shelf import Shelf
 from cog.files.threads import begin
 from cog.prediction.events import Done, Event, Output, OutputFile, Started, Status
 from cog.prediction.record import Prediction
@@ -37,13 +38,20 @@ class Courier:
     """How files and outputs come and go: what a journey needs of `cog.files`, and the limit of an output."""
 
     def __init__(
-        self, folders: RuntimeFolder, fetcher: Fetcher, publisher: Publisher, *, max_output: int = 1 << 30
+        self,
+        folders: RuntimeFolder,
+        fetcher: Fetcher,
+        publisher: Publisher,
+        *,
+        max_output: int = 1 << 30,
+        shelf: Shelf | None = None,
     ) -> None:
-        """`max_output` is in bytes, for all the output of one prediction."""
+        """`max_output` is in bytes, for all the output of one prediction; `shelf` has the files that were sent ahead."""
         self.folders = folders
         self.fetcher = fetcher
         self.publisher = publisher
         self.max_output = max_output
+        self._shelf = shelf
 
     async def bring(self, file: InputFile, folder: Path) -> None:
         """Put one input file into `folder`.
@@ -53,6 +61,8 @@ class Courier:
         """
         if isinstance(file.source, DataUrl):
             path = await self.fetcher.save(file.source.content, file.source.media_type, folder)
+        elif self._shelf is not None and (kept := self._shelf.named_by(file.source)) is not None:
+            path = await self.fetcher.copy(kept.path, kept.name, folder)
         else:
             path = await self.fetcher.fetch(file.source, folder)
         file.path = str(path)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
-from cog.backend.protocol import Backend, Standing, State
+from cog.backend.protocol import Backend, State
 from cog.errors import AtCapacity, NotReady
 from cog.prediction.events import Source
 from cog.prediction.history import CAPACITY
@@ -18,9 +18,13 @@ from cog.prediction.record import Listener, Prediction
 from cog.prediction.request import PredictionRequest
 from cog.service.intake import Door, Intake
 from cog.service.journey import Courier, Journey
+from cog.service.wording import PREDICTIONS, Wording
 from cog.signature.facts import Signature
 
 log = logging.getLogger("cog.service")
+
+# Of the folders of predictions, for all services of a server: they lie in one place.
+_NUMBERS: Final = itertools.count(1)
 
 Audience = Callable[[PredictionRequest], Sequence[Listener]]
 
@@ -49,9 +53,10 @@ class Service:
         local_files: bool = False,
         max_files: int = 1000,
         stream_history: int = CAPACITY,
+        wording: Wording = PREDICTIONS,
     ) -> None:
         """`audience` gives the listeners of a new prediction; `show` takes what is printed outside of any; `max_files`
-        is for one input, `stream_history` the events that who comes later is told."""
+        is for one input, `stream_history` the events that who comes later is told; `wording` is that of refusals."""
         self.backend = backend
         self._courier = courier
         self._audience = audience
@@ -59,10 +64,10 @@ class Service:
         self._local_files = local_files
         self._max_files = max_files
         self._stream_history = stream_history
+        self._wording = wording
         self._active: dict[str, Journey] = {}
         self._waiting: deque[Journey] = deque()
         self._taken = 0
-        self._numbers = itertools.count(1)
         self._door: Door | None = None
         self._draining = False
         self._idle = asyncio.Event()
@@ -91,11 +96,12 @@ class Service:
         NotReady: the model cannot run anything now.
         """
         if self._draining:
-            raise NotReady("the server is shutting down and takes no new predictions")
+            raise NotReady(f"the server is shutting down and takes no new {self._wording.plural}")
         standing = self.backend.standing
         if standing.state is not State.READY:
             raise NotReady(
-                _explain(standing), retry_after=None if standing.state is State.SETUP_FAILED else 1
+                self._wording.explain(standing),
+                retry_after=None if standing.state is State.SETUP_FAILED else 1,
             )
 
     def take(self, raw: bytes) -> Intake:
@@ -118,11 +124,7 @@ class Service:
             InvalidRequest: the model was replaced since the input was checked, and takes others now.
         """
         if self._taken >= self.backend.slots:
-            raise AtCapacity(
-                self.backend.trouble
-                or "every prediction slot is busy. Send the request again when one has ended, or give the model more slots: "
-                "--threads for a plain `def run`, @concurrent(max=N) for an `async def run`"
-            )
+            raise AtCapacity(self.backend.trouble or self._wording.busy)
         signature = self.backend.signature
         assert signature is not None
         if intake.signature is not signature and intake.signature is not None:
@@ -135,7 +137,7 @@ class Service:
             capacity=self._stream_history,
         )
         prediction.listeners.extend(self._audience(request))
-        folder = self._courier.folders.folder(next(self._numbers))
+        folder = self._courier.folders.folder(next(_NUMBERS))
         journey = Journey(prediction, request, intake, self._courier, self, folder)
         self._active[request.id] = journey
         self._taken += 1
@@ -209,7 +211,7 @@ class Service:
         standing = self.backend.standing
         if standing.state in (State.DEFUNCT, State.SETUP_FAILED):
             while self._waiting:
-                self._waiting.popleft().abandon(f"WorkerDied: {_explain(standing)}")
+                self._waiting.popleft().abandon(f"WorkerDied: {self._wording.explain(standing)}")
 
     def printed(self, text: str, source: Source, worker: int, setup: bool) -> None:
         """Show what belongs to no prediction."""
@@ -230,12 +232,16 @@ class Service:
         """True when the end has begun."""
         return self._draining
 
+    def close(self) -> None:
+        """Take nothing new, from this moment on."""
+        self._draining = True
+
     async def drain(self, timeout: float, grace: float) -> None:
         """Take nothing new; let what runs finish for `timeout` seconds, then cancel it and wait `grace` seconds more. What
         has not ended by then hangs in the system: it is ended without that, so that its client gets an answer."""
-        self._draining = True
+        self.close()
         if not await self._becomes_idle(timeout):
-            log.warning("%d predictions are cancelled: the server shuts down", len(self._active))
+            log.warning("%d %s are cancelled: the server shuts down", len(self._active), self._wording.plural)
             for journey in tuple(self._active.values()):
                 journey.cancel()
             if not await self._becomes_idle(grace + 1):
@@ -246,9 +252,9 @@ class Service:
 
     def _abandon_all(self) -> None:
         log.error(
-            "%d predictions are ended although they still wait: usually for a disk or a network file system that does not "
-            "answer",
+            "%d %s are ended although they still wait: usually for a disk or a network file system that does not answer",
             len(self._active),
+            self._wording.plural,
             extra={"fields": {"prediction_ids": list(self._active)}},
         )
         for journey in tuple(self._active.values()):
@@ -269,16 +275,3 @@ class Service:
         except asyncio.TimeoutError:
             return False
         return True
-
-
-_WORDS: Final = {
-    State.STARTING: "the model is not ready yet. Wait until setup has finished; GET /health-check tells",
-    State.SETUP_FAILED: "the model's setup failed, so nothing can run; GET /health-check has the logs",
-    State.DEFUNCT: "the model's worker died again and again; the server tries anew every 60 seconds",
-    State.READY: "the model is ready",
-}
-
-
-def _explain(standing: Standing) -> str:
-    text = _WORDS[standing.state]
-    return text if standing.cause is None else f"{text}. Cause: {standing.cause}"

@@ -1,4 +1,4 @@
-"""From the type annotation of an input to its kind, with all that inputs and outputs have in common."""
+"""From a type annotation to its kind, as far as inputs and outputs have it in common."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ import pathlib
 import types
 import typing
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from cog.sdk import types as sdk
+from cog.sdk.coder import Coder
 from cog.sdk.iterators import Opaque
+from cog.signature.choices import Scalar, is_scalar
+from cog.signature.containers import Container
+from cog.signature.formats import FORMATTED
 from cog.signature.kinds import (
     Anything,
     Array,
     Boolean,
     Choice,
+    Coded,
     File,
     Integer,
     Kind,
@@ -25,8 +30,11 @@ from cog.signature.kinds import (
     Number,
     SecretText,
     Text,
+    Tuple,
     Union,
 )
+
+KindOf: TypeAlias = abc.Callable[[object], Kind]
 
 _SIMPLE: Final[dict[object, Kind]] = {
     str: Text(),
@@ -34,15 +42,23 @@ _SIMPLE: Final[dict[object, Kind]] = {
     float: Number(),
     bool: Boolean(),
     Any: Anything(),
+    object: Anything(),
+    bytes: File("bytes"),
     os.PathLike: File("path"),
     sdk.File: File("file"),
     sdk.URLFile: File("file"),
     sdk.Secret: SecretText(),
     dict: Mapping(None),
-    list: Array(Anything()),
+    **FORMATTED,
 }
+_CONTAINERS: Final[dict[object, Container]] = {
+    **dict.fromkeys((list, abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable), "list"),
+    **dict.fromkeys((set, abc.Set, abc.MutableSet), "set"),
+    frozenset: "frozenset",
+}
+_WRAPPERS: Final = ("Required", "NotRequired", "ReadOnly")
+MAPPINGS: Final = (dict, abc.Mapping, abc.MutableMapping)
 UNIONS: Final = (typing.Union, types.UnionType)
-_NATIVE: Final = (Text, Integer, Number, Boolean, Mapping, Choice)
 
 
 class Unsupported(Exception):
@@ -66,58 +82,98 @@ def shown(annotation: object) -> str:
     return str(annotation).replace("typing.", "").replace("collections.abc.", "").replace("NoneType", "None")
 
 
-def input_kind(annotation: object) -> Kind:
-    """The kind of an input with this annotation.
+def common(annotation: object, inner: KindOf) -> Kind | None:
+    """What is the same for inputs and outputs; None for everything else. `inner` is for what it is made of.
 
     Raises:
-        Unsupported: an input cannot have this type.
+        Unsupported: it is for neither.
     """
-    same = common(annotation, input_kind)
-    if same is not None:
-        return same
-    origin = typing.get_origin(annotation)
-    if origin is dict or is_typed_dict(annotation):
-        return Mapping(None)  # [compat] what is said of the values is not checked
-    if origin in UNIONS:
-        return _input_union(annotation)
-    raise Unsupported(f"the type {shown(annotation)} cannot be an input. {_advice(annotation, origin)}")
-
-
-def common(annotation: object, inner: abc.Callable[[object], Kind]) -> Kind | None:
-    """What is the same for inputs and outputs; None for everything else. `inner` is for the items of a
-    list."""
     try:
         simple = _SIMPLE.get(annotation)
     except TypeError:  # Literal of something that has no hash
         simple = None
     if simple is not None:
         return simple
-    if is_class(annotation) and issubclass(annotation, pathlib.PurePath):
-        return File("path")
+    if is_class(annotation):
+        return _class(annotation, inner)
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is list:
-        return Array(inner(args[0]) if args else Anything())
     if origin is os.PathLike:
         return File("path")
     if origin is typing.Literal:
         return literal(args)
     if origin is typing.Annotated:
         return _opaque(args[0]) if _says_opaque(args[1:]) else inner(args[0])
+    if origin in UNIONS:
+        return _union(args, inner)
+    if getattr(origin, "_name", None) in _WRAPPERS or getattr(origin, "__name__", None) in _WRAPPERS:
+        return inner(args[0])
+    if isinstance(annotation, typing.TypeVar):
+        return Anything()
     alias = getattr(annotation, "__supertype__", None) or getattr(annotation, "__value__", None)
-    return None if alias is None or is_class(annotation) else inner(alias)  # NewType, `type X = ...`
+    return (
+        _several(annotation, origin, args, inner) if alias is None else inner(alias)
+    )  # NewType, `type X = ...`
+
+
+def _class(cls: type, inner: KindOf) -> Kind | None:
+    if issubclass(cls, pathlib.PurePath):
+        return File("path")
+    if issubclass(cls, Enum):
+        return literal(tuple(cls))
+    if callable(getattr(cls, "get_secret_value", None)):  # pydantic's SecretStr
+        return SecretText(python=cls)
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return _named_tuple(cls, inner)
+    return _several(cls, cls, (), inner)
+
+
+def _several(annotation: object, origin: object, args: tuple[Any, ...], inner: KindOf) -> Kind | None:
+    """The kind of what JSON writes as an array."""
+    if origin is tuple or annotation is typing.Tuple:  # noqa: UP006  they are two
+        if annotation in (tuple, typing.Tuple):  # noqa: UP006
+            return Array(Anything(), "tuple")
+        if len(args) == 2 and args[1] is ...:
+            return Array(inner(args[0]), "tuple")
+        return Tuple(tuple(inner(item) for item in args if item != ()))  # tuple[()] before Python 3.11
+    try:
+        into = _CONTAINERS.get(origin)
+    except TypeError:
+        return None
+    return None if into is None else Array(inner(args[0]) if args else Anything(), into)
+
+
+def _named_tuple(cls: Any, inner: KindOf) -> Kind:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    kinds = tuple(inner(hints.get(name, Any)) for name in cls._fields)
+    return Tuple(kinds, len(kinds) - len(cls._field_defaults), python=cls)
 
 
 def literal(values: tuple[object, ...]) -> Kind:
-    """The kind of a value that is one of these."""
-    chosen = tuple(value for value in values if value is not None)
-    if not chosen or not all(
-        isinstance(value, (str, int)) and not isinstance(value, bool) for value in chosen
-    ):
+    """The kind of a value that is one of these, which may be members of an `Enum`: then JSON has their values."""
+    listed = tuple(value for value in values if value is not None)
+    plain = tuple(value.value if isinstance(value, Enum) else value for value in listed)
+    if not listed or not all(map(is_scalar, plain)):
         raise Unsupported(
-            "a Literal can list strings and integers (and None) only. Write bool for true and false."
+            "a Literal, or the values of an Enum, can be texts, numbers and booleans only (and None in a Literal). "
+            "Give the members of the Enum such values."
         )
-    kind = Choice(typing.cast("tuple[str | int, ...]", chosen))
+    members = listed if any(isinstance(value, Enum) for value in listed) else None
+    kind = Choice(typing.cast("tuple[Scalar, ...]", plain), python=members)
     return Nullable(kind) if None in values else kind
+
+
+def _union(members: tuple[object, ...], inner: KindOf) -> Kind:
+    kinds = tuple(dict.fromkeys(inner(member) for member in members if member is not type(None)))
+    kind = kinds[0] if len(kinds) == 1 else Union(kinds)
+    return Nullable(kind) if type(None) in members and not isinstance(kind, Nullable) else kind
+
+
+def coded(annotation: object) -> Kind | None:
+    """The kind of a type that a registered `Coder` knows, for what has no rule of its own."""
+    origin = typing.get_origin(annotation)
+    target = origin if is_class(origin) else annotation
+    coder = Coder.lookup(target) if is_class(target) else None
+    return None if coder is None else Coded(shown(target), coder=coder)
 
 
 def _says_opaque(metadata: tuple[object, ...]) -> bool:
@@ -131,45 +187,3 @@ def _opaque(annotation: object) -> Kind:
     if annotation is list or typing.get_origin(annotation) is list:
         return Array(Mapping(None))
     return Mapping(None)
-
-
-def _input_union(annotation: object) -> Kind:
-    members = typing.get_args(annotation)
-    kinds = tuple(dict.fromkeys(input_kind(member) for member in members if member is not type(None)))
-    if len(kinds) > 1:
-        for kind in kinds:
-            plain = kind.items if isinstance(kind, Array) else kind
-            if not isinstance(plain, (*_NATIVE, Anything)):
-                raise Unsupported(
-                    f"the union {shown(annotation)} cannot be an input: beside each other there can "
-                    "be str, int, float, "
-                    "bool, dict, lists of these and None only. Write two inputs, each Optional."
-                )
-    kind = kinds[0] if len(kinds) == 1 else Union(kinds)
-    return Nullable(kind) if type(None) in members else kind
-
-
-def _advice(annotation: object, origin: object) -> str:
-    target = origin if is_class(origin) else annotation
-    if annotation is None or annotation is type(None):
-        return "Write the type of the value, for example str."
-    if is_class(target):
-        if issubclass(target, (tuple, set, frozenset)) or target in (abc.Sequence, abc.Iterable):
-            return "Write list[...] instead."
-        if issubclass(target, Enum):
-            return 'Write Literal["a", "b"], or str with Input(choices=["a", "b"]).'
-        if issubclass(target, abc.Mapping):
-            return "Write dict instead."
-        if target in (bytes, bytearray) or issubclass(target, typing.IO) or target.__module__ == "io":
-            return "Write cog.Path: the bytes come as a file."
-    return (
-        "Write str, int, float, bool, cog.Path, cog.Secret, dict, list[...] of these or Any, "
-        f"or Annotated[{shown(annotation)}, Opaque] to get the JSON object as a dict."
-    )
-
-
-def innermost(kind: Kind) -> Kind:
-    """The kind of the single values: what is inside a Nullable and inside lists."""
-    while isinstance(kind, (Nullable, Array)):
-        kind = kind.inner if isinstance(kind, Nullable) else kind.items
-    return kind

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from cog.errors import InputRefused
 from cog.signature.facts import Parameter, Signature
 
 
@@ -34,16 +35,22 @@ class Entry:
     parameters: tuple[Argument, ...]
 
     def arguments(self, values: Mapping[str, object]) -> dict[str, object]:
-        """The keyword arguments of a call, from checked JSON in which files are local paths.
+        """The keyword arguments of a call, from checked JSON in which files are local paths (see `Kind.decode`).
 
         Names that the model lacks are ignored. Every call makes new objects, defaults included.
+
+        Raises:
+            InputRefused: a class of the model's own does not take a value.
         """
         made: dict[str, object] = {}
         for name, decode, default in self.parameters:
-            if name in values:
-                made[name] = decode(values[name])
-            elif default is not None:
-                made[name] = default()
+            try:
+                if name in values:
+                    made[name] = decode(values[name])
+                elif default is not None:
+                    made[name] = default()
+            except InputRefused as error:
+                raise InputRefused(f"input {name}: {error}") from error.__cause__
         return made
 
 
@@ -55,6 +62,11 @@ def argument(parameter: Parameter, opaque: object = None) -> Argument:
     if parameter.default is None:
         return Argument(parameter.name, decode, None)
     value = parameter.default.value
+    if "file" in parameter.kind.leaves:
+        change = parameter.kind.map
+        return Argument(
+            parameter.name, decode, lambda: decode(change(value, lambda _, leaf: leaf, marked=True))
+        )
     if isinstance(value, (list, dict)):
         return Argument(parameter.name, decode, lambda: decode(copy.deepcopy(value)))
     return Argument(parameter.name, decode, lambda: decode(value))

@@ -7,7 +7,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,11 +15,12 @@ from cog.errors import SignatureError
 from cog.sdk.field import FieldInfo
 from cog.sdk.runner import BaseRunner
 from cog.signature import places
-from cog.signature.annotations import Unsupported, input_kind
+from cog.signature.annotations import Unsupported
 from cog.signature.entry import Argument, Entry, argument
 from cog.signature.facts import CallStyle, Parameter, Result, Signature
+from cog.signature.inputs import input_kind
 from cog.signature.kinds import Anything
-from cog.signature.load import class_fault, methods
+from cog.signature.load import METHODS, class_fault, methods
 from cog.signature.outputs import ASYNC, SYNC, result
 from cog.signature.parameters import declared
 
@@ -51,18 +52,19 @@ class Subject:
         return f"{self.places.of(parameter)}: {what} {text}."
 
 
-def read(target: type | Callable[..., object]) -> Entry:
-    """The facts of a model. Each `Input(...)` among the function's defaults is replaced by its default value.
+def read(target: type | Callable[..., object], names: Sequence[str] = METHODS) -> Entry:
+    """The facts of a model; when it is a class, of its method, which is one of `names`. Each `Input(...)` among the
+    function's defaults is replaced by its default value.
 
     Raises:
         SignatureError: something is declared in a way that no request could be checked against; the text has
         a line for each such place, with what to write instead.
     """
     if isinstance(target, type):
-        fault = class_fault(target)
+        fault = class_fault(target, names)
         if fault is not None:
             raise SignatureError(fault)
-        name = methods(target)[0]
+        name = methods(target, names)[0]
         subject = _method(target, name)
     else:
         name, subject = "", _function(target)

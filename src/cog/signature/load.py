@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -17,21 +17,23 @@ from cog.errors import LoadError
 from cog.sdk.runner import BasePredictor, BaseRunner
 from cog.signature import places
 
+# What the method is called that does the work of a model, and of one that is trained.
 METHODS: Final = ("run", "predict")
+TRAINING: Final = ("train",)
 _noted: set[str] = set()
 
 
-def load(reference: str, folder: Path) -> type | Callable[..., object]:
+def load(reference: str, folder: Path, names: Sequence[str] = METHODS) -> type | Callable[..., object]:
     """The class or function that `reference` names: `run.py:Runner`, or `run.py` for its Runner (or
-    Predictor).
+    Predictor). A class must have one method of these `names`: METHODS, or TRAINING, where `train.py` stands for its
+    `train`.
 
     The file is looked up in `folder`, which becomes importable; the module is found in `sys.modules` under
     its base name. Deprecated forms are noted on stderr, once each. What the model's own code raises while it
     is imported rises as it is, a SyntaxError included.
 
     Raises:
-        LoadError: no such file, no such name, or a class that does not have exactly one of run() and
-        predict().
+        LoadError: no such file, no such name, or a class that does not have exactly one of the methods.
     """
     file, colon, name = reference.rpartition(":")
     if not colon or name.endswith(".py"):
@@ -40,12 +42,12 @@ def load(reference: str, folder: Path) -> type | Callable[..., object]:
     if not path.is_file():
         raise LoadError(_no_file(reference, path, folder))
     module = _execute(path, folder)
-    name = name or _default_name(module, path)
+    name = name or (_default_name(module, path) if "run" in names else names[0])
     found: object = getattr(module, name, None)
     if found is None:
-        raise LoadError(_no_name(module, path, name))
+        raise LoadError(_no_name(module, path, name, names[0]))
     if isinstance(found, type):
-        fault = class_fault(found)
+        fault = class_fault(found, names)
         if fault is not None:
             raise LoadError(f"{places.of_class(found)}: {fault}")
         _note_deprecated(found)
@@ -53,21 +55,25 @@ def load(reference: str, folder: Path) -> type | Callable[..., object]:
     if not callable(found):
         raise LoadError(
             f"{name} in {path.name} is {_kind(found)}, not a class or a function. "
-            f"Name the class that has run(), for example {path.name}:Runner."
+            f"Name the class that has {names[0]}(), for example {path.name}:{_candidate(module, names) or 'Runner'}."
         )
     return found
 
 
-def methods(cls: type) -> list[str]:
-    """Which of run and predict the class defines itself or inherits from another class than the
-    framework's."""
+def methods(cls: type, names: Sequence[str] = METHODS) -> list[str]:
+    """Which of `names` the class defines itself or inherits from another class than the framework's."""
     own = [base for base in cls.__mro__ if base not in (BaseRunner, BasePredictor, object)]
-    return [name for name in METHODS if any(name in vars(base) for base in own)]
+    return [name for name in names if any(name in vars(base) for base in own)]
 
 
-def class_fault(cls: type) -> str | None:
-    """What keeps the class from being a model: it needs exactly one of run() and predict(). None: nothing."""
-    defined = methods(cls)
+def class_fault(cls: type, names: Sequence[str] = METHODS) -> str | None:
+    """What keeps the class from being a model: it needs exactly one method of `names`. None: nothing."""
+    defined = methods(cls, names)
+    if not defined and "train" in names:
+        return (
+            f"train method not found: {cls.__name__}. "
+            "Define the method that makes one training, for example: def train(self, data: Path) -> Path"
+        )
     if len(defined) > 1:
         return (
             f"{cls.__name__} must define either run() or predict(), not both. "
@@ -145,12 +151,12 @@ def _no_file(reference: str, path: Path, folder: Path) -> str:
     return text + (near or " Check the path: it is taken relative to the folder of cog.yaml.")
 
 
-def _no_name(module: ModuleType, path: Path, name: str) -> str:
+def _no_name(module: ModuleType, path: Path, name: str, method: str) -> str:
     names = [key for key, value in vars(module).items() if not key.startswith("_") and _local(value, module)]
     near = _near(name, names)
     if not near and names:
         near = f" It defines {', '.join(sorted(names)[:10])}."
-    return f"{path.name} has nothing called {name}.{near or ' Define it there: a class with a run() method.'}"
+    return f"{path.name} has nothing called {name}.{near or f' Define it there: a class with a {method}() method.'}"
 
 
 def _near(wanted: str, names: Iterable[str]) -> str:
@@ -162,9 +168,9 @@ def _local(value: object, module: ModuleType) -> bool:
     return callable(value) and getattr(value, "__module__", None) == module.__name__
 
 
-def _candidate(module: ModuleType) -> str | None:
+def _candidate(module: ModuleType, names: Sequence[str] = METHODS) -> str | None:
     for name, value in vars(module).items():
-        if _local(value, module) and isinstance(value, type) and class_fault(value) is None:
+        if _local(value, module) and isinstance(value, type) and class_fault(value, names) is None:
             return name
     return None
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import io
 import os
-import sys
 from collections.abc import (
     AsyncIterator,
     Callable,
@@ -17,13 +17,14 @@ from collections.abc import (
     ValuesView,
 )
 from collections.abc import Set as AnySet
-from datetime import date, datetime, time
-from decimal import Decimal
 from enum import Enum
 from typing import Final
-from uuid import UUID
 
+from cog.sdk.coder import Coder
 from cog.sdk.types import MASK, URLPath
+from cog.signature.foreign import Unwritable, simpler_foreign
+from cog.signature.formats import written
+from cog.signature.scalars import ordered
 
 _FILES: Final = (os.PathLike, io.IOBase)
 _SEVERAL: Final = (AnySet, Sequence, ValuesView, Iterator)
@@ -57,12 +58,27 @@ def simpler(value: object) -> object:
 
 
 def _dumper(value: object) -> Callable[[], object] | None:
-    for name in ("model_dump", "dict"):
-        method = getattr(value, name, None)
-        if callable(method):
-            found: Callable[[], object] = method
-            return found
-    return None
+    """What a class has to put its objects into simpler terms. A coder was written for the type: it is asked before a method
+    that just happens to be called `dict`."""
+    found: Callable[[], object] | None = _method(value, "model_dump") or _method(value, "dict")
+    if (
+        found is None
+        or _method(value, "model_dump")
+        or hasattr(value, "__fields__")
+        or dataclasses.is_dataclass(value)
+    ):
+        return found
+    return _coding(value) or found
+
+
+def _method(value: object, name: str) -> Callable[[], object] | None:
+    method = getattr(value, name, None)
+    return method if callable(method) else None
+
+
+def _coding(value: object) -> Callable[[], object] | None:
+    coder = Coder.lookup(type(value))
+    return None if coder is None else functools.partial(coder.encode, value)
 
 
 def _container(value: object) -> object:
@@ -73,6 +89,8 @@ def _container(value: object) -> object:
     opened = getattr(value, "file", None)
     if isinstance(opened, io.IOBase):  # tempfile.NamedTemporaryFile: a wrapper around the file
         return opened
+    if isinstance(value, (set, frozenset)):
+        return ordered(value)
     if isinstance(value, _SEVERAL):
         return list(value)
     return _scalar(value)
@@ -81,21 +99,19 @@ def _container(value: object) -> object:
 def _scalar(value: object) -> object:
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, (datetime, date, time)):
-        return value.isoformat()
-    if isinstance(value, (Decimal, UUID)):
-        return str(value)
-    numpy = sys.modules.get("numpy")  # not imported for this: unless it is loaded, nothing is of its types
-    if numpy is not None:
-        if isinstance(value, numpy.ndarray):
-            return value.tolist()
-        if isinstance(value, numpy.generic):
-            item = value.item()
-            if not isinstance(item, numpy.generic):
-                return item
-            if isinstance(item, numpy.floating):  # a longdouble has no Python form of its own
-                return float(item)
-    raise Unknown(_advice(value))
+    text = written(value)
+    if text is not None:
+        return text
+    try:
+        found = simpler_foreign(value)
+    except Unwritable as error:
+        raise Unknown(str(error)) from None
+    if type(found) is not type(value):
+        return found
+    coding = _coding(value)
+    if coding is None:
+        raise Unknown(_advice(value))
+    return coding()
 
 
 def _advice(value: object) -> str:

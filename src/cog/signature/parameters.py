@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import math
 import os
 import re
@@ -13,11 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from cog.sdk.field import FieldInfo
 from cog.sdk.types import Path
-from cog.signature.annotations import innermost
 from cog.signature.facts import Default, Parameter
-from cog.signature.kinds import Anything, Array, File, Integer, Kind, Nullable, Number, Text, Union
+from cog.signature.kinds import Anything, File, Integer, Kind, Nullable, Number, Text, Union, innermost
 from cog.signature.rules import check_parameter
-from cog.signature.scalars import JSON
 
 
 class Opaque(NamedTuple):
@@ -76,21 +73,9 @@ def _default(value: object, kind: Kind) -> Default | Opaque:
     if isinstance(innermost(kind), File) and isinstance(value, os.PathLike):
         return Opaque(Path(value))
     try:
-        return Default(_json(value))
+        return Default(kind.encode(value))
     except (TypeError, ValueError, RecursionError):  # no JSON form: the model's own object, passed as it is
         return Opaque(value)
-
-
-def _json(value: object) -> JSON:
-    """The JSON form of a default, copied; raises TypeError or ValueError when it has none."""
-    if isinstance(value, (tuple, set, frozenset)):
-        value = list(value)
-    if isinstance(value, Enum):
-        value = value.value
-    if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
-        raise TypeError("its keys would become text")
-    made: JSON = json.loads(json.dumps(value, allow_nan=False))
-    return made
 
 
 def _choices(info: FieldInfo) -> tuple[tuple[str | int, ...] | None, list[str]]:
@@ -202,10 +187,8 @@ def _broken(parameter: Parameter) -> Iterator[str]:
     if value is None:
         return
     for problem in check_parameter(parameter, value, (), local_files=True):
-        where = (
-            f" (item {problem.loc[0]})"
-            if problem.loc and isinstance(parameter.kind, (Array, Nullable))
-            else ""
-        )
+        where = ""
+        if problem.loc:
+            where = f" ({'item' if isinstance(problem.loc[0], int) else 'member'} {problem.loc[0]})"
         yield f"has a default{where} that breaks its own rules: {problem.msg}. Change the default or the rule"
         return

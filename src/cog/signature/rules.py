@@ -8,10 +8,10 @@ from itertools import islice
 from typing import Final
 
 from cog.errors import Problem
+from cog.signature.choices import chosen, not_chosen
 from cog.signature.facts import Parameter, Signature
 from cog.signature.kinds import Array, Kind, Nullable, Number
 from cog.signature.problems import Place, missing, shown, wrong, wrong_type
-from cog.signature.scalars import chosen, not_chosen
 
 # Enough to mend a request by, while a list of millions of wrong items cannot fill the memory.
 LIMIT: Final = 1000

@@ -1,91 +1,113 @@
-"""The kinds of values that hold no other kinds; `kinds.py` has the others and says what all can do."""
+"""What a kind of values is, and the simplest ones: those of JSON itself.
 
-# ruff: noqa: D102  (the methods are described in kinds.py, once for all kinds)
+A kind holds every rule for its type in one place: how it is written down (`facts.py`), its JSON Schema, how a JSON value
+is checked, how it becomes a Python value and how a Python value becomes JSON. `kinds.py` has all of them.
+"""
+
+# ruff: noqa: D102  (the methods are described in `Kind`, once for all kinds)
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final, Literal, TypeAlias, cast
+from enum import Enum
+from typing import Final, Literal, TypeAlias, cast
 
 from cog.errors import Problem
-from cog.signature.problems import Place, shown, wrong, wrong_type
+from cog.signature.problems import Place, wrong, wrong_type
 
 JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
 Schema: TypeAlias = dict[str, JSON]
-Change: TypeAlias = Callable[["File | SecretText", object], object]
 Leaves: TypeAlias = frozenset[Literal["file", "secret"]]
+Change: TypeAlias = Callable[["Kind", object], object]
 
 NO_LEAVES: Final[Leaves] = frozenset()
 
-_opened: Final[list[BinaryIO]] = []
 
-_NO_URL: Final = (
-    "is not an http://, https:// or data: URL. The model runs on the server, where the client's paths mean "
-    "nothing: send a URL that the server can reach, or the file itself as a data URL"
-)
+class Kind(ABC):
+    """One kind of values. What it may hold that is not just JSON, a file or a secret, are its leaves.
 
-# A model may offer thousands of choices; enough of them are shown to see what was meant.
-_SHOWN_CHOICES: Final = 1000
-
-
-def take_opened() -> tuple[BinaryIO, ...]:
-    """The files that `decode` has opened since the last call: the caller closes them."""
-    if not _opened:
-        return ()
-    files = tuple(_opened)
-    _opened.clear()
-    return files
-
-
-def enumeration(values: Sequence[str | int]) -> Schema:
-    """The schema of one of `values`."""
-    schema: Schema = {"enum": list(values)}
-    if all(isinstance(value, str) for value in values):
-        schema["type"] = "string"
-    elif all(type(value) is int for value in values):
-        schema["type"] = "integer"
-    return schema
-
-
-def chosen(values: Sequence[str | int], value: object) -> str | int | None:
-    """The one of `values` that the JSON value `value` means: 2.0 is 2, but true is not 1."""
-    for candidate in values:
-        if candidate == value and isinstance(candidate, bool) == isinstance(value, bool):
-            return candidate
-    return None
-
-
-def not_chosen(values: Sequence[str | int], value: object, at: Place, *, hidden: bool = False) -> Problem:
-    """The problem that `value` is none of `values`."""
-    return wrong(value, at, f"is not one of {shown(list(values), limit=_SHOWN_CHOICES)}", hidden=hidden)
-
-
-class Plain:
-    """What most kinds do: hold no leaves, and hand a JSON value to the model as it is."""
+    A kind that may hold a secret never shows a value that it refuses: it could be the secret in a wrong place.
+    """
 
     __slots__ = ()
 
+    @abstractmethod
+    def json_schema(self) -> Schema:
+        """The kind as a schema of OpenAPI 3.0.2, a new one with each call."""
+
+    @abstractmethod
+    def check(self, value: object, at: Place, *, local_files: bool = False) -> Iterator[Problem]:
+        """What is wrong with a JSON value, problem by problem; `at` is the path to the value. With `local_files` a file may
+        be any path instead of a URL."""
+
+    def decode(self, value: object) -> object:
+        """A checked JSON value, in the form that `map(..., marked=True)` gives it, as what the model gets. A file is a path on
+        this machine by then.
+
+        Raises:
+            InputRefused: a class of the model's own does not take it.
+        """
+        return value
+
+    def encode(self, value: object) -> JSON:
+        """What the model's code has, its default or an example, as the JSON value that `decode` makes it from.
+
+        Raises:
+            TypeError, ValueError: it has no JSON form.
+        """
+        return plain(value)
+
+    def map(self, value: object, change: Change, *, marked: bool = False) -> object:
+        """A checked JSON value with `change(kind, leaf)` in the place of every leaf. With `marked` a union that a file
+        belongs to tells which of its members the value is: a path and a text look the same."""
+        return value
+
     @property
     def leaves(self) -> Leaves:
+        """Which leaves it can hold."""
         return NO_LEAVES
 
     @property
     def has_leaves(self) -> bool:
+        """True when it can hold any."""
         return bool(self.leaves)
 
     @property
     def secret(self) -> bool:
+        """True when it can hold a secret."""
         return "secret" in self.leaves
 
-    def decode(self, value: object) -> object:
-        return value
 
-    def map(self, value: object, change: Change) -> object:
-        return value
+def plain(value: object) -> JSON:
+    """A value that is JSON but for its container, copied.
+
+    Raises:
+        TypeError, ValueError: it is not.
+    """
+    if isinstance(value, (tuple, set, frozenset)):
+        value = ordered(value)
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+        raise TypeError("its keys would become text")
+    made: JSON = json.loads(json.dumps(value, allow_nan=False))
+    return made
+
+
+def ordered(value: tuple[object, ...] | set[object] | frozenset[object]) -> list[object]:
+    """The items; those of a set in an order that is the same in every process."""
+    if isinstance(value, tuple):
+        return list(value)
+    try:
+        return sorted(value)  # type: ignore[type-var]  # whether they can be compared is the question
+    except TypeError:
+        return sorted(value, key=repr)
 
 
 @dataclass(frozen=True, slots=True)
-class Text(Plain):
+class Text(Kind):
     """`str`."""
 
     def json_schema(self) -> Schema:
@@ -97,7 +119,7 @@ class Text(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Integer(Plain):
+class Integer(Kind):
     """`int`; 2.0 is accepted as 2, true is not."""
 
     def json_schema(self) -> Schema:
@@ -113,7 +135,7 @@ class Integer(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Number(Plain):
+class Number(Kind):
     """`float`."""
 
     def json_schema(self) -> Schema:
@@ -133,7 +155,7 @@ class Number(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Boolean(Plain):
+class Boolean(Kind):
     """`bool`."""
 
     def json_schema(self) -> Schema:
@@ -145,7 +167,7 @@ class Boolean(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Anything(Plain):
+class Anything(Kind):
     """`Any`: every JSON value."""
 
     def json_schema(self) -> Schema:
@@ -156,7 +178,7 @@ class Anything(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Null(Plain):
+class Null(Kind):
     """`None` as a type of its own; beside other types it becomes `Nullable`."""
 
     def json_schema(self) -> Schema:
@@ -165,77 +187,3 @@ class Null(Plain):
     def check(self, value: object, at: Place, *, local_files: bool = False) -> Iterator[Problem]:
         if value is not None:
             yield wrong_type(value, at, "null")
-
-
-@dataclass(frozen=True, slots=True)
-class Choice(Plain):
-    """`Literal[...]`: one of some strings and integers."""
-
-    values: tuple[str | int, ...]
-
-    def json_schema(self) -> Schema:
-        return enumeration(self.values)
-
-    def check(self, value: object, at: Place, *, local_files: bool = False) -> Iterator[Problem]:
-        if chosen(self.values, value) is None:
-            yield not_chosen(self.values, value, at)
-
-    def decode(self, value: object) -> object:
-        return chosen(self.values, value)
-
-
-@dataclass(frozen=True, slots=True)
-class File(Plain):
-    """`cog.Path` (`path`), which the model gets as a path, and `cog.File` (`file`), which it gets opened."""
-
-    style: Literal["path", "file"] = "path"
-
-    @property
-    def leaves(self) -> Leaves:
-        return frozenset({"file"})
-
-    def json_schema(self) -> Schema:
-        return {"type": "string", "format": "uri"}
-
-    def check(self, value: object, at: Place, *, local_files: bool = False) -> Iterator[Problem]:
-        if not isinstance(value, str):
-            yield wrong_type(value, at, "string")
-        elif not local_files and not value[:8].lower().startswith(("http://", "https://", "data:")):
-            yield wrong(value, at, _NO_URL)
-
-    def decode(self, value: object) -> object:
-        from cog.sdk.types import Path  # here, so that the server never loads what only the model needs
-
-        path = cast("str", value)
-        if self.style == "path":
-            return Path(path)
-        file = open(path, "rb")  # noqa: SIM115  closed at the end of the run, by who takes it (`take_opened`)
-        _opened.append(file)
-        return file
-
-    def map(self, value: object, change: Change) -> object:
-        return change(self, value)
-
-
-@dataclass(frozen=True, slots=True)
-class SecretText(Plain):
-    """`cog.Secret`."""
-
-    @property
-    def leaves(self) -> Leaves:
-        return frozenset({"secret"})
-
-    def json_schema(self) -> Schema:
-        return {"type": "string", "format": "password", "writeOnly": True, "x-cog-secret": True}
-
-    def check(self, value: object, at: Place, *, local_files: bool = False) -> Iterator[Problem]:
-        if not isinstance(value, str):
-            yield wrong_type(value, at, "string", hidden=True)
-
-    def decode(self, value: object) -> object:
-        from cog.sdk.types import Secret  # here, so that the server never loads what only the model needs
-
-        return Secret(cast("str", value))
-
-    def map(self, value: object, change: Change) -> object:
-        return change(self, value)

@@ -17,13 +17,13 @@ _CLASSES: Final[dict[str, type]] = {
     cls.__name__: cls
     for cls in (
         kinds.Text, kinds.Integer, kinds.Number, kinds.Boolean, kinds.Anything, kinds.Null, kinds.Mapping,
-        kinds.Array, kinds.Union, kinds.Nullable, kinds.Choice, kinds.File, kinds.SecretText, kinds.Record,
-        kinds.Member, Default, Parameter, Result, Signature,
+        kinds.Array, kinds.Tuple, kinds.Union, kinds.Nullable, kinds.Choice, kinds.Formatted, kinds.File,
+        kinds.SecretText, kinds.Record, kinds.Member, kinds.Coded, kinds.Wrapped, Default, Parameter, Result, Signature,
     )
 }  # fmt: skip
 
-# Known in the worker only: the class that a record is made into.
-_NOT_WRITTEN: Final = frozenset({"python"})
+# Known in the worker only: the classes that values are made into, and what makes them.
+_NOT_WRITTEN: Final = frozenset({"python", "coder"})
 
 
 def dump(signature: Signature) -> dict[str, JSON]:

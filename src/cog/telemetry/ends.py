@@ -1,4 +1,4 @@
-"""One line in the log for each prediction: how it ended."""
+"""One line in the log for each prediction, or training: how it ended."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ log = logging.getLogger("cog.predictions")
 
 
 class PredictionEnds:
-    """A listener that tells of the end of every prediction it listens to."""
+    """A listener that tells of the end of everything it listens to."""
+
+    def __init__(self, noun: str = "prediction") -> None:
+        """`noun` is what that is; of predictions it is not said."""
+        self._head = "" if noun == "prediction" else f"{noun} "
 
     def notice(self, prediction: Prediction, event: Event) -> None:
         """Tell of it, if it is the end."""
         if type(event) is not Done:
             return
         fields: dict[str, object] = {"id": prediction.id, "status": event.status.value}
-        text = event.status.value
+        text = self._head + event.status.value
         if event.predict_time is not None:  # else the model has seen nothing of it
             fields["predict_time"] = round(event.predict_time, 6)
             text += f" {'in' if event.status is Status.SUCCEEDED else 'after'} {_seconds(event.predict_time)}"

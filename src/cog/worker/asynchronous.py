@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any, Final, cast
 
 from cog.sdk import scope
-from cog.signature.scalars import take_opened
+from cog.signature.leaves import take_opened
 from cog.worker import calls
 from cog.worker.calls import Call
 from cog.worker.control import Answer

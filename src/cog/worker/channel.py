@@ -13,7 +13,8 @@ from cog.worker.messages import Down, Up, read_down
 
 # Frames that wait for the end of the loop's turn are sent earlier when they are more than this.
 _ENOUGH: Final = 64 * 1024
-_CHUNK: Final = 256 * 1024
+# For much more than this malloc asks the system for memory, and gives it back, each time (glibc, M_MMAP_THRESHOLD).
+_CHUNK: Final = 64 * 1024
 
 
 class Channel:

@@ -19,6 +19,9 @@ LENGTHS: Final = struct.Struct("!II")
 # Headers hold ids, texts of errors and lists of files; payloads hold what the model made (4 GiB by the format).
 MAX_HEADER: Final = 64 * 1024 * 1024
 
+# Bytes of a header that is remembered.
+_SMALL: Final = 256
+
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _decode = json.JSONDecoder().raw_decode
 
@@ -49,6 +52,8 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._wanted = LENGTHS.size
+        self._head = b""  # the last small one, and what it says: all chunks of an output have the same, which nobody changes
+        self._header: Header = {}
 
     @property
     def empty(self) -> bool:
@@ -77,8 +82,14 @@ class FrameReader:
             payload = bytes(memoryview(buffer)[body + head_size : end])
             start = end
             self._wanted = LENGTHS.size
-            yield Frame(_header(head), payload)
+            yield Frame(self._header if head == self._head else self._read(head), payload)
         del buffer[:start]
+
+    def _read(self, head: bytes) -> Header:
+        header = _header(head)
+        if len(head) <= _SMALL:
+            self._head, self._header = head, header
+        return header
 
 
 def _header(text: bytes) -> Header:

@@ -96,8 +96,9 @@ def _serve(order: Load, channel: Channel, capture: Capture, control: Control) ->
 def _prepare(order: Load, loop: asyncio.AbstractEventLoop) -> Model:
     folder = Path(order.folder)
     sys.argv = [str(folder / order.reference.partition(":")[0])]
-    model = Model.load(order.reference, folder, order.max_concurrency)
-    model.setup(loop)
+    model = Model.load(order.reference, folder, order.max_concurrency, train=order.train, survey=order.survey)
+    if not order.survey:
+        model.setup(loop)
     return model
 
 

@@ -22,11 +22,17 @@ CHANNEL_BROKEN: Final = 213
 
 
 class Load(NamedTuple):
-    """Set the model up. `max_concurrency` is what COG_MAX_CONCURRENCY says, None for nothing."""
+    """Set the model up. `max_concurrency` is what COG_MAX_CONCURRENCY or cog.yaml says, None for nothing.
+
+    With `train` the model is one that is trained: its method is train(). With `survey` only its signature is wanted:
+    it is imported, but neither made nor set up, and gets no runs.
+    """
 
     reference: str
     folder: str
     max_concurrency: int | None
+    train: bool = False
+    survey: bool = False
 
     def pack(self) -> bytes:
         """The message as a frame."""
@@ -277,7 +283,8 @@ def read_down(frame: Frame) -> Down:
             "folder": str(folder),
             "max_concurrency": int() | None as most,
         }:
-            return Load(reference, folder, most)
+            train, survey = header.get("train") is True, header.get("survey") is True
+            return Load(reference, folder, most, train, survey)
         case _:
             raise ProtocolError(f"the server sent {_shown(header)}")
 

@@ -17,7 +17,8 @@ from cog.errors import SignatureError
 from cog.signature.entry import Entry
 from cog.signature.facts import Signature
 from cog.signature.inspect import read
-from cog.signature.load import load
+from cog.signature.load import METHODS, TRAINING, load
+from cog.worker.weights import weights
 
 # Bytes of an input that is read without the garbage collector.
 _LARGE: Final = 1024 * 1024
@@ -32,20 +33,31 @@ class Model:
         self.run = run
 
     @classmethod
-    def load(cls, reference: str, folder: Path, max_concurrency: int | None) -> Model:
-        """Import the model, read its signature, make its instance.
+    def load(
+        cls,
+        reference: str,
+        folder: Path,
+        max_concurrency: int | None,
+        *,
+        train: bool = False,
+        survey: bool = False,
+    ) -> Model:
+        """Import the model, read its signature, make its instance. With `train` it is one that is trained; for a `survey`
+        no instance is made, and it cannot be run.
 
         Raises:
             LoadError, SignatureError: it cannot be served; everything else is the model's own exception.
         """
-        target = load(reference, folder)
-        entry = read(target)
+        names = TRAINING if train else METHODS
+        target = load(reference, folder, names)
+        entry = read(target, names)
         if max_concurrency is not None and max_concurrency > 1 and not entry.signature.is_async:
             raise SignatureError(
-                f"COG_MAX_CONCURRENCY is {max_concurrency}, but {reference} has a plain `def`: an async run() or predict() is "
-                "required to serve several predictions in one process. Write `async def`, or use --threads for several processes."
+                f"COG_MAX_CONCURRENCY (or concurrency.max in cog.yaml) is {max_concurrency}, but {reference} has a plain `def`: "
+                "an async run() or predict() is required to serve several predictions in one process. Write `async def`, "
+                "or take the number away and use --threads for several processes."
             )
-        if not isinstance(target, type):
+        if survey or not isinstance(target, type):
             return cls(entry, target, None)
         instance = target()
         return cls(entry, getattr(instance, entry.function), instance)
@@ -68,11 +80,12 @@ class Model:
             gc.enable()
 
     def setup(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Call `setup()`, to its end on `loop` when it is async. `weights` is the text of COG_WEIGHTS, or None."""
+        """Call `setup()`, to its end on `loop` when it is async. `weights` is what COG_WEIGHTS says, or None."""
         if not self._entry.has_setup:
             return
         setup = cast("Callable[..., object]", getattr(self._instance, "setup"))  # noqa: B009
-        result = setup(os.environ.get("COG_WEIGHTS")) if self._entry.setup_takes_weights else setup()
+        given = (weights(setup, os.environ.get("COG_WEIGHTS")),) if self._entry.setup_takes_weights else ()
+        result = setup(*given)
         if inspect.isawaitable(result):
             loop.run_until_complete(_completed(result))
 

@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 
 from cog.sdk.exceptions import CancelationException
 from cog.sdk.scope import set_process_scope
-from cog.signature.scalars import take_opened
+from cog.signature.leaves import take_opened
 from cog.worker import calls
 from cog.worker.calls import Call
 from cog.worker.control import CANCEL_SIGNAL, Answer
