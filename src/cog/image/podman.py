@@ -1,0 +1,90 @@
+"""Podman, which needs no daemon."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+
+from cog.image.engine import (
+    PLATFORM,
+    BuildOrder,
+    Extra,
+    RunOrder,
+    build_flags,
+    history,
+    is_local,
+    labels,
+    run_flags,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Podman:
+    """The program `podman`."""
+
+    extra: Extra = field(default_factory=Extra)
+    name: str = "podman"
+
+    @property
+    def runner(self) -> tuple[str, ...]:
+        """`podman`."""
+        return ("podman", *self.extra.engine)
+
+    def trouble(self) -> str | None:
+        """There is none."""
+        return "podman is not installed" if shutil.which("podman") is None else None
+
+    def build(self, order: BuildOrder) -> list[str]:
+        """`podman build`."""
+        fixed = ["build", f"--layers={str(order.layers).lower()}", "--platform", PLATFORM]
+        return [*self.runner, *fixed, *build_flags(order), *self.extra.build, str(order.context)]
+
+    def push(self, image: str) -> list[str]:
+        """`podman push`. A registry of this machine has no certificate; docker knows that by itself."""
+        return [*self.runner, "push", *(["--tls-verify=false"] if is_local(image) else []), image]
+
+    def run(self, order: RunOrder) -> list[str]:
+        """`podman run`."""
+        return [
+            *self.runner,
+            "run",
+            *run_flags(order),
+            *devices(order.gpus),
+            *self.extra.run,
+            order.image,
+            *order.command,
+        ]
+
+    def history(self, image: str) -> list[str]:
+        """`history`."""
+        return history(self.runner, image)
+
+    def labels(self, image: str) -> list[str]:
+        """`image inspect`."""
+        return labels(self.runner, image)
+
+    def remove(self, container: str) -> list[str]:
+        """`rm`."""
+        return [*self.runner, "rm", "--force", container]
+
+    def forget(self, image: str) -> list[str]:
+        """`podman untag`: `rmi` would take the layers along that the next build begins with."""
+        return [*self.runner, "untag", image]
+
+    def login(self, registry: str, username: str) -> list[str]:
+        """`podman login`."""
+        local = ["--tls-verify=false"] if is_local(f"{registry}/") else []
+        return [*self.runner, "login", *local, "--username", username, "--password-stdin", registry]
+
+
+def devices(gpus: str | None) -> list[str]:
+    """`--gpus` in the words of podman, which names GPUs by the Container Device Interface."""
+    if gpus is None:
+        return []
+    wanted = gpus.strip('"').removeprefix("device=")
+    names = (
+        [str(number) for number in range(int(wanted))]
+        if wanted.isdecimal() and wanted == gpus
+        else wanted.split(",")
+    )
+    return [word for name in names for word in ("--device", f"nvidia.com/gpu={name}")]
