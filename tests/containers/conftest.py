@@ -20,4 +20,5 @@ def ground() -> Iterator[Ground]:
     for name in names:
         if "cog-test" in name or "-dev:" in name:
             made.call("podman", "untag", name, check=False)
+    made.call("podman", "image", "prune", "--force", "--filter", "until=24h", check=False)
     assert left == []

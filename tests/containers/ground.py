@@ -208,7 +208,10 @@ def _official(ground: Ground) -> None:
     from cog.environment.interpreters import find
 
     python = find("3.12")
-    assert python is not None, "no Python 3.12 here: install one with pyenv or uv"
+    if python is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            "no Python 3.12 here: install one with pyenv or uv"
+        )
     asked = subprocess.run(
         [python, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True, check=True
     )

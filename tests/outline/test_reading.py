@@ -175,7 +175,7 @@ def test_it_is_quick(tmp_path: Path) -> None:
     both(tmp_path, source)
     began = time.perf_counter()
     read(tmp_path, "run.py:Runner")
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 10  # quadratic would be minutes
 
 
 def test_only_the_syntax_is_read(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from cog.image.engine import Engine
 
 Command = TypeVar("Command", bound=Callable[..., object])
-Style: TypeAlias = Literal["auto", "tty", "plain", "quiet"]
 
 ENGINES: Final = ("docker", "podman", "buildah")
 

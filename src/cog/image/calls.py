@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from cog.errors import ImageFailed
@@ -16,9 +15,7 @@ _KEPT: Final = 60  # lines that are shown of what has failed
 _ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def follow(
-    command: Sequence[str], heard: Callable[[str], None], environ: Mapping[str, str] | None = None
-) -> None:
+def follow(command: Sequence[str], heard: Callable[[str], None]) -> None:
     """Call it to its end; `heard` gets every line. When this is left by an exception the engine is ended before.
 
     Raises:
@@ -27,7 +24,6 @@ def follow(
     lines: deque[str] = deque(maxlen=_KEPT)
     process = subprocess.Popen(
         command,
-        env=dict(os.environ if environ is None else environ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
