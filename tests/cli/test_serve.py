@@ -304,6 +304,7 @@ def test_the_hello_example() -> None:
         assert server.ask("/docs").status == 200
 
 
+@pytest.mark.slow
 def test_the_stream_example() -> None:
     with served(EXAMPLES / "stream", "--no-env") as server:
         inputs = until(lambda: server.ask("/openapi.json"), lambda answer: answer.status == 200).json()

@@ -204,6 +204,7 @@ def test_two_that_want_the_same_make_it_once(shell: Shell, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow
 def test_what_was_interrupted_does_not_count(shell: Shell, tmp_path: Path, number: signal.Signals) -> None:
     own = make_patient_package(tmp_path / "own")
     folder = make_project(tmp_path, requirements="./own\n")
@@ -252,6 +253,7 @@ def test_a_uv_that_is_killed_is_told_as_that(shell: Shell, tmp_path: Path) -> No
     (own / "go").touch()
 
 
+@pytest.mark.slow
 def test_the_oldest_go_and_one_in_use_stays(shell: Shell, tmp_path: Path) -> None:
     folder = make_project(tmp_path)
     config = (folder / "cog.yaml").read_text()

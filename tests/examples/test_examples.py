@@ -195,6 +195,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.slow
 def test_make_serve_prints_a_line_that_works(tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(EXAMPLES)
     with subprocess.Popen(

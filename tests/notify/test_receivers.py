@@ -133,6 +133,7 @@ def test_waiting_for_the_next_try_holds_no_place() -> None:
     play(scenario, first_wait=1000.0)
 
 
+@pytest.mark.slow
 def test_many_receivers_that_hang_leave_places_for_others() -> None:
     async def scenario(scene: Scene) -> None:
         async with AsyncExitStack() as stack, lying(good) as fine:

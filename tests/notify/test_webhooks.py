@@ -234,6 +234,7 @@ def test_output_and_logs_share_one_throttle_and_the_last_state_is_sent() -> None
     play(scenario, interval=1.0)
 
 
+@pytest.mark.slow
 def test_news_that_take_long_to_write_come_less_often() -> None:
     """Each has everything so far, so at the same pace those of a long output would take all the time there is."""
 

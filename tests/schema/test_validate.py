@@ -267,7 +267,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 INPUTS = st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), VALUES, max_size=4) | VALUES
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.lists(PARAMETERS, max_size=3, unique_by=lambda p: p.name), INPUTS, st.booleans(), st.booleans())
 @example([Parameter("a", Number(), le=2**53)], {"a": 2**53 + 1}, False, True)
 def test_the_two_checks_agree(

@@ -137,6 +137,7 @@ def states(server: Server) -> tuple[str, int, int]:
     return server.health()["status"], server.get("/ready").status, server.get("/live").status
 
 
+@pytest.mark.slow
 def test_a_slow_check_holds_up_nothing(slow: tuple[Server, Meanwhile]) -> None:
     server, asking = slow
     name = fresh()

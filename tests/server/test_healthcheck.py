@@ -159,6 +159,7 @@ def test_a_check_that_hangs_delays_nothing(hanging: dict[str, tuple[Server, Mean
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.slow
 def test_a_check_that_hangs_is_run_once_and_then_answered_at_once(
     hanging: dict[str, tuple[Server, Meanwhile]], kind: str
 ) -> None:

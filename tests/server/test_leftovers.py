@@ -131,6 +131,7 @@ def test_after_a_cancel_in_each_phase(server: Server, temporary: Path, receiver:
         nothing_left(temporary)
 
 
+@pytest.mark.slow
 def test_a_killed_servers_folder_goes_with_the_next_start_and_no_others_does(tmp_path: Path) -> None:
     """J6: two servers share a folder for temporary files, but nothing in it."""
     temporary = tmp_path / "tmp"

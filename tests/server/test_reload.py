@@ -352,6 +352,7 @@ def edit_under_load(server: Server, text: str, clients: int, edits: int) -> None
     [(ASYNC, "1", 4, 20), pytest.param(SYNC, "2", 2, 20, marks=pytest.mark.slow)],
     ids=["async", "sync"],
 )
+@pytest.mark.slow
 def test_under_load_every_answer_is_right_and_no_client_goes_back_in_time(
     serve: Serve, text: str, threads: str, clients: int, edits: int
 ) -> None:

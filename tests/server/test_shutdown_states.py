@@ -216,6 +216,7 @@ def test_what_waits_for_a_slot_still_gets_it(serve: Any) -> None:
     ended(server, [])
 
 
+@pytest.mark.slow
 def test_a_pending_webhook_is_tried_until_it_is_accepted(serve: Any) -> None:
     answers: Iterator[int] = iter([503, 503, 200])
     with receiving(lambda _: Reply(next(answers))) as hook:
@@ -247,6 +248,7 @@ def test_a_receiver_that_never_answers_holds_up_the_end_for_5_seconds_at_most(se
     assert "lost" in server.log
 
 
+@pytest.mark.slow
 def test_during_the_pause_before_a_respawn_and_when_defunct(serve: Any) -> None:
     server: Server = serve(DYING)
     assert "exit code 4" in server.predict().json()["error"]
@@ -368,6 +370,7 @@ def test_each_answer_of_the_end_closes_its_connection_and_idle_ones_are_kept_for
     ended(server, [])
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_slowly_gets_its_whole_answer(serve: Any) -> None:
     server: Server = serve(BIG)
     size = 20_000_000

@@ -152,6 +152,7 @@ FLOOD = """
 """
 
 
+@pytest.mark.slow
 def test_a_reader_who_stops_harms_nobody(server: Server) -> None:
     """100 MiB are printed. Who has created the prediction reads nothing of them (J10), another one reads all."""
     name, got = fresh(), bytearray()

@@ -307,6 +307,7 @@ def test_a_training_that_runs_is_finished_before_the_server_ends(serve: Any, tmp
     assert server.process.wait(20) == 0
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_a_training_at_once(serve: Any, tmp_path: Path) -> None:
     server: Server = serve(project(tmp_path / "model"))
     begin(server, {"act": "mark('begun'); hold('never', 60)"})
@@ -336,6 +337,7 @@ def test_a_broken_training_function_leaves_the_predictions_alone(serve: Any, tmp
     ]
 
 
+@pytest.mark.slow
 def test_a_changed_training_function_is_read_anew_with_reload(serve: Any, tmp_path: Path) -> None:
     """In cog.yaml it is named by its file alone."""
     source = "async def train(a: int) -> int:\n    return a\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import textwrap
 import warnings
@@ -349,6 +350,8 @@ def both(folder: Path, source: str) -> tuple[Outline, Signature]:
     """What is read from the source of a model, and what the model itself says."""
     name = "run.py" + reference(source)
     (folder / "run.py").write_text(textwrap.dedent(source), encoding="utf-8")
+    # Python takes a compiled file for right when the source has the same size, and was written within the same second.
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
     path, modules = list(sys.path), set(sys.modules)
     try:
         with warnings.catch_warnings():
