@@ -52,7 +52,8 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._wanted = LENGTHS.size
-        self._head = b""  # the last small one, and what it says: all chunks of an output have the same, which nobody changes
+        # The last small one, and what it says: all chunks of an output have the same, which nobody changes.
+        self._head: bytes | None = None
         self._header: Header = {}
 
     @property
