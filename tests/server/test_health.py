@@ -6,13 +6,13 @@ import os
 import platform
 import re
 import signal
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from support.meanwhile import Meanwhile
 from support.serving import Server, until
 from support.steps import alive, body, fresh, let_go, model
 
@@ -91,34 +91,25 @@ def server(serve_once: Any) -> Server:
     return started
 
 
-class Meanwhile(threading.Thread):
-    """Does something slow while the other tests of this module run."""
-
-    def __init__(self, act: Callable[[], Any]) -> None:
-        super().__init__(daemon=True)
-        self._act = act
-        self.result: Any = None
-        self.start()
-
-    def run(self) -> None:
-        self.result = self._act()
+Asked = tuple[dict[str, Any], float]
 
 
 @pytest.fixture(scope="module")
-def slow(serve_once: Any) -> tuple[Server, Meanwhile]:
-    """A server whose model does not answer its health check, and somebody who asks."""
+def slow(serve_once: Any) -> Iterator[Meanwhile[Asked]]:
+    """Somebody who asks a server whose model does not answer its health check."""
     started: Server = serve_once(CHECKED)
     said(started, "slow")
 
-    def ask() -> tuple[Any, float]:
+    def ask() -> Asked:
         before = time.monotonic()
         return started.health(), time.monotonic() - before
 
-    return started, Meanwhile(ask)
+    with Meanwhile(ask) as asking:
+        yield asking
 
 
-@pytest.fixture(scope="module", autouse=True)
-def dying(serve_once: Any) -> tuple[Server, Meanwhile]:
+@pytest.fixture(scope="module")
+def dying(serve_once: Any) -> Iterator[tuple[Server, Meanwhile[list[str]]]]:
     """A server whose model dies, again and again."""
     started: Server = serve_once(model("sync"))
 
@@ -129,27 +120,22 @@ def dying(serve_once: Any) -> tuple[Server, Meanwhile]:
             ends.append(started.predict(body("os._exit(1)")).json()["status"])
         return ends
 
-    return started, Meanwhile(die)
+    with Meanwhile(die) as deaths:
+        yield started, deaths
+
+
+@pytest.fixture(scope="module", autouse=True)
+def long_ones(request: pytest.FixtureRequest) -> None:
+    """What takes seconds goes on while the other tests run, if its own test is among them."""
+    names = {item.name for item in request.session.items}
+    for fixture, test in LONG.items():
+        if test.__name__ in names:
+            request.getfixturevalue(fixture)
 
 
 def states(server: Server) -> tuple[str, int, int]:
     """The status, and those of /ready and /live."""
     return server.health()["status"], server.get("/ready").status, server.get("/live").status
-
-
-@pytest.mark.slow
-def test_a_slow_check_holds_up_nothing(slow: tuple[Server, Meanwhile]) -> None:
-    server, asking = slow
-    name = fresh()
-    server.wait_file("asked")
-    started = time.monotonic()
-    running = server.start_async({"name": name})
-    server.wait_file(name)
-    assert server.call("POST", f"/predictions/{running}/cancel").status == 200
-    assert server.wait_for(running)["status"] == "canceled"
-    assert server.predict().json()["output"] == 1
-    assert time.monotonic() - started < 3
-    assert asking.is_alive()
 
 
 def test_from_starting_to_ready(serve: Any) -> None:
@@ -309,10 +295,8 @@ def test_a_frozen_worker(server: Server) -> None:
     assert not alive(pid)
 
 
-def test_a_check_without_an_answer_is_a_no_after_5_seconds(slow: tuple[Server, Meanwhile]) -> None:
-    _, asking = slow
-    asking.join(20)
-    shown, seconds = asking.result
+def test_a_check_without_an_answer_is_a_no_after_5_seconds(slow: Meanwhile[Asked]) -> None:
+    shown, seconds = slow.result()
     assert shown["status"] == "UNHEALTHY"
     assert (
         shown["user_healthcheck_error"]
@@ -321,13 +305,18 @@ def test_a_check_without_an_answer_is_a_no_after_5_seconds(slow: tuple[Server, M
     assert 4.9 < seconds < 8
 
 
-def test_5_deaths_without_a_normal_end_are_defunct(dying: tuple[Server, Meanwhile]) -> None:
+def test_5_deaths_without_a_normal_end_are_defunct(dying: tuple[Server, Meanwhile[list[str]]]) -> None:
     server, deaths = dying
-    deaths.join(30)
-    assert deaths.result == ["failed"] * 5
+    assert deaths.result() == ["failed"] * 5
     server.wait_health("DEFUNCT")
     assert states(server) == ("DEFUNCT", 503, 503)
     answer = server.predict()
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert "died again and again" in answer.json()["error"]
     assert "exit code 1" in answer.json()["error"]
+
+
+LONG = {
+    "slow": test_a_check_without_an_answer_is_a_no_after_5_seconds,
+    "dying": test_5_deaths_without_a_normal_end_are_defunct,
+}

@@ -6,11 +6,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from support.meanwhile import Meanwhile
 from support.serving import Server, until
 from support.steps import body, fresh, model
 
@@ -38,20 +39,17 @@ def say(server: Server, code: str, pid: int | None = None) -> None:
     (server.folder / "new").rename(server.folder / ("said" if pid is None else f"said-{pid}"))
 
 
-class Meanwhile(threading.Thread):
-    """Asks for the health, which may take its time."""
+Asked = tuple[dict[str, Any], float]
 
-    def __init__(self, server: Server) -> None:
-        super().__init__(daemon=True)
-        self._ask: Callable[[], Any] = server.health
-        self.health: Any = None
-        self.seconds = 0.0
-        self.start()
 
-    def run(self) -> None:
+def asking_for_health(server: Server) -> Meanwhile[Asked]:
+    """Somebody who asks for the health, which may take its time."""
+
+    def ask() -> Asked:
         before = time.monotonic()
-        self.health = self._ask()
-        self.seconds = time.monotonic() - before
+        return server.health(), time.monotonic() - before
+
+    return Meanwhile(ask)
 
 
 def threads(pid: int) -> int:
@@ -131,24 +129,23 @@ def test_what_it_prints_is_in_the_servers_log_and_in_no_prediction(any_kind: Ser
     assert any_kind.wait_for(running)["logs"] == "mine\n"
 
 
-@pytest.fixture(scope="module")
-def hanging(serve_once: Any) -> dict[str, tuple[Server, Meanwhile]]:
-    """Servers whose check does not come to an end, and somebody who asks."""
-    found = {}
-    for kind in ("sync", "async"):
-        server: Server = serve_once(checked(kind, "sync"))
-        say(server, SLOW)
-        found[kind] = server, Meanwhile(server)
-    return found
+@pytest.fixture(scope="module", params=["sync", "async"])
+def hanging(request: Any, serve_once: Any) -> Iterator[tuple[Server, Meanwhile[Asked]]]:
+    """A server whose check does not come to an end, and somebody who asks."""
+    server: Server = serve_once(checked(request.param, "sync"))
+    say(server, SLOW)
+    with asking_for_health(server) as asking:
+        yield server, asking
+        (server.folder / "enough").touch()
 
 
-@pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_check_that_hangs_delays_nothing(hanging: dict[str, tuple[Server, Meanwhile]], kind: str) -> None:
-    server, asking = hanging[kind]
+def test_a_check_that_hangs_delays_nothing(hanging: tuple[Server, Meanwhile[Asked]]) -> None:
+    server, asking = hanging
     server.wait_file("asked")
     gate = fresh()
     started = time.monotonic()
-    waits = "await asyncio.sleep(60)" if kind == "async" else "time.sleep(60)"
+    asynchronous = "async def run" in (server.folder / "run.py").read_text()
+    waits = "await asyncio.sleep(60)" if asynchronous else "time.sleep(60)"
     running = server.start_async(body(f"reach($gate)\n{waits}", gate=gate))
     server.wait_file(gate)
     assert server.call("POST", f"/predictions/{running}/cancel").status == 200
@@ -158,22 +155,20 @@ def test_a_check_that_hangs_delays_nothing(hanging: dict[str, tuple[Server, Mean
     assert asking.is_alive()
 
 
-@pytest.mark.parametrize("kind", ["sync", "async"])
 @pytest.mark.slow
 def test_a_check_that_hangs_is_run_once_and_then_answered_at_once(
-    hanging: dict[str, tuple[Server, Meanwhile]], kind: str
+    hanging: tuple[Server, Meanwhile[Asked]],
 ) -> None:
-    server, asking = hanging[kind]
+    server, asking = hanging
     (pid,) = server.workers()
-    asking.join(10)
-    assert 4 < asking.seconds < 8
-    assert asking.health["user_healthcheck_error"].endswith("healthcheck timed out after 5.0 seconds")
+    health, seconds = asking.result()
+    assert 4 < seconds < 8
+    assert health["user_healthcheck_error"].endswith("healthcheck timed out after 5.0 seconds")
     at_work = threads(pid)
     for _ in range(3):
         threading.Event().wait(0.51)
-        later = Meanwhile(server)
-        later.join(10)
-        assert (later.health["status"], later.seconds < 1) == ("UNHEALTHY", True)
+        health, seconds = asking_for_health(server).result()
+        assert (health["status"], seconds < 1) == ("UNHEALTHY", True)
     assert (server.folder / "asked").read_text() == "x"
     assert threads(pid) <= at_work
     (server.folder / "enough").touch()
@@ -183,23 +178,22 @@ def test_a_check_that_hangs_is_run_once_and_then_answered_at_once(
 def test_a_check_under_way_does_not_hold_up_the_end(serve: Any) -> None:
     server: Server = serve(checked("sync"))
     say(server, SLOW)
-    asking = Meanwhile(server)
-    server.wait_file("asked")
-    before = time.monotonic()
-    server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(10) == 0
-    assert time.monotonic() - before < 3
-    asking.join(5)
-    assert asking.health["status"] in ("READY", "STARTING")
+    with asking_for_health(server) as asking:
+        server.wait_file("asked")
+        before = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+        assert time.monotonic() - before < 3
+        assert asking.result(5)[0]["status"] in ("READY", "STARTING")
 
 
 def test_a_death_during_the_check_is_no_word_of_the_model(serve: Any) -> None:
     server: Server = serve(checked("sync"))
     say(server, SLOW)
-    asking = Meanwhile(server)
-    server.wait_file("asked")
-    os.kill(server.workers()[0], signal.SIGKILL)
-    asking.join(10)
-    assert asking.seconds < 4
-    assert asking.health["status"] != "UNHEALTHY"
-    assert "user_healthcheck_error" not in asking.health
+    with asking_for_health(server) as asking:
+        server.wait_file("asked")
+        os.kill(server.workers()[0], signal.SIGKILL)
+        health, seconds = asking.result()
+        assert seconds < 4
+        assert health["status"] != "UNHEALTHY"
+        assert "user_healthcheck_error" not in health

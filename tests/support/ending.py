@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from support.meanwhile import Meanwhile
 from support.serving import Response, Server, until
 from support.steps import alive
 
@@ -21,21 +21,14 @@ TOLD: dict[str, Callable[[Server], object]] = {
 }
 
 
-class Asking(threading.Thread):
+class Asking(Meanwhile[Response]):
     """A client that waits for the answer to a synchronous request."""
 
     def __init__(self, server: Server, input: dict[str, Any], **fields: Any) -> None:
-        super().__init__(daemon=True)
-        self._server, self._input, self._fields = server, input, fields
-        self.answers: list[Response] = []
-        self.start()
-
-    def run(self) -> None:
-        self.answers.append(self._server.predict(self._input, fields=self._fields))
+        super().__init__(lambda: server.predict(input, fields=fields))
 
     def answer(self) -> Response:
-        self.join(20)
-        return self.answers[0]
+        return self.result(20)
 
 
 def port_of(server: Server) -> int:
