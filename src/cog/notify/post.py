@@ -35,9 +35,9 @@ class Message:
     __slots__ = ("body", "headers", "id", "url")
 
     def __init__(self, webhook: Webhook, body: bytes) -> None:
-        """A message with a new id."""
+        """A message with a new id; `body` is the prediction as clients see it."""
         self.url = webhook.url
-        self.body = body
+        self.body = webhook.body(body)
         self.id = f"msg_{new_id()}"
         self.headers = {name.lower(): value for name, value in webhook.headers.items()}
         self.headers["webhook-id"] = self.id

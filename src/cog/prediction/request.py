@@ -28,12 +28,18 @@ _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 class Webhook:
     """Where news of a prediction goes, and which news.
 
-    `headers` are sent along with each: the request's own `traceparent` and `tracestate`.
+    `headers` are sent along with each: the request's own `traceparent` and `tracestate`. `members` are what each body
+    has before the prediction's own members: `{"name":value,...}` without its last brace, or nothing.
     """
 
     url: str
     events: frozenset[str] = frozenset(WEBHOOK_EVENTS)
     headers: Mapping[str, str] = field(default_factory=dict)
+    members: bytes = b""
+
+    def body(self, prediction: bytes) -> bytes:
+        """What is sent of `prediction`, which is a JSON object."""
+        return b"%b,%b" % (self.members, prediction[1:]) if self.members else prediction
 
 
 class PredictionRequest(NamedTuple):

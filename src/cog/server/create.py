@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
@@ -135,8 +136,9 @@ class Create:
             return await _respond_async(prediction, preference)
         return await self._wait(scope, prediction)
 
-    async def begin(self, scope: Scope, receive: Receive) -> Prediction:
-        """A new prediction, under an id of ours whatever the body says, for other addresses that make some.
+    async def begin(self, scope: Scope, receive: Receive, members: Callable[[str], bytes]) -> Prediction:
+        """A new prediction, under an id of ours whatever the body says, for other addresses that make some; `members`
+        gives, for its id, what its webhooks have there in addition (`Webhook`).
 
         Raises:
             CogError: it was not accepted; the class says why.
@@ -146,6 +148,8 @@ class Create:
         envelope = await _aside(read_envelope, scope, body) if large else read_envelope(scope, body)
         self._service.check_ready()
         request = self._request(scope, envelope, new_id())
+        if request.webhook is not None:
+            request = request._replace(webhook=replace(request.webhook, members=members(request.id)))
         intake = (
             await _aside(self._service.take, request.input) if large else self._service.take(request.input)
         )

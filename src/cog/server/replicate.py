@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -79,7 +80,8 @@ class Hosted(Records):
 
         A client that goes away while it waits cancels nothing, as there.
         """
-        prediction = await self._create.begin(request.scope, request.receive)
+        members = partial(form.members, version=self._version(), base=form.base_url(request.scope))
+        prediction = await self._create.begin(request.scope, request.receive, members)
         seconds = _patience(request.scope)
         if seconds is not None and not prediction.status.terminal:
             await asyncio.wait([end_of(prediction)], timeout=seconds)

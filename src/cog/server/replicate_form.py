@@ -44,8 +44,8 @@ def _forwarded(scope: Scope, name: bytes) -> str:
     return (header(scope, name) or "").partition(",")[0].strip()
 
 
-def prediction(body: bytes, prediction_id: str, version: str, base: str) -> bytes:
-    """A prediction: `body` is how clients of ours see it."""
+def members(prediction_id: str, version: str, base: str) -> bytes:
+    """What a prediction has there before what it has everywhere: an object without its last brace."""
     own = f"{base}/v1/predictions/{prediction_id}"
     head = {
         "model": f"{OWNER}/{NAME}",
@@ -54,7 +54,12 @@ def prediction(body: bytes, prediction_id: str, version: str, base: str) -> byte
         "data_removed": False,
         "urls": {"get": own, "cancel": f"{own}/cancel", "stream": f"{own}/stream", "web": f"{base}/docs"},
     }
-    return to_json(head)[:-1] + b"," + body[1:]
+    return to_json(head)[:-1]
+
+
+def prediction(body: bytes, prediction_id: str, version: str, base: str) -> bytes:
+    """A prediction: `body` is how clients of ours see it."""
+    return members(prediction_id, version, base) + b"," + body[1:]
 
 
 def begun(prediction: Prediction) -> bytes:
