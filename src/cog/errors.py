@@ -186,7 +186,11 @@ class AtCapacity(CogError):
     """Every place is taken (409): nothing was started, the same request may be sent again."""
 
     status = 409
-    retry_after = 1
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        """`retry_after` is in seconds: when a place is expected to be free."""
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class TooManySubscribers(CogError):

@@ -31,14 +31,15 @@ ROOM: Final = 2000
 class Stage:
     """A service on a scripted backend, and everything that was submitted to it."""
 
-    def __init__(self, folders: RuntimeFolder) -> None:
+    def __init__(self, folders: RuntimeFolder, queue: int = 0) -> None:
         self.folders = folders
+        self.room = SLOTS + queue
         self.gates = Gates()
         self.backend = ScriptedBackend(SLOTS)
         self.courier = courier(folders, self.gates, max_output=ROOM)
         self.witnesses: list[Witness] = []
         self.predictions: list[Prediction] = []
-        self.service = Service(self.backend, self.courier, self._audience, lambda *_: None)
+        self.service = Service(self.backend, self.courier, self._audience, lambda *_: None, max_queue=queue)
 
     def _audience(self, request: PredictionRequest) -> list[Witness]:
         self.witnesses.append(Witness())
@@ -89,7 +90,7 @@ class Stage:
             assert witness.ended, prediction.status  # and the witness saw nothing after that
             assert witness.started <= 1
         assert not self.service.full
-        assert self.places() == SLOTS
+        assert self.places() == self.room
         await self.cleared()
 
     async def settle_again(self) -> None:
@@ -114,10 +115,10 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
-def on_stage(act: Callable[[Stage], Coroutine[Any, Any, None]]) -> None:
+def on_stage(act: Callable[[Stage], Coroutine[Any, Any, None]], queue: int = 0) -> None:
     async def whole() -> None:
         with tempfile.TemporaryDirectory() as parent, RuntimeFolder(parent) as folders:
-            stage = Stage(folders)
+            stage = Stage(folders, queue)
             await stage.service.start()
             await act(stage)
 
@@ -192,20 +193,39 @@ ACTIONS: Final = (
 STEPS: Final = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 7)), max_size=40)
 
 
-@given(steps=STEPS)
+@given(steps=STEPS, queue=st.sampled_from((0, 0, 1, 3)))
 @settings(max_examples=1000)
-@example(steps=[("submit files", 0), ("cancel", 0)])
-@example(steps=[("submit", 0), ("output files", 0), ("cancel", 0)])
-@example(steps=[("submit", 0), ("end files", 0), ("cancel", 0)])
-@example(steps=[("submit", 0), ("unseen", 0), ("down", 1)])
-@example(steps=[("submit", 0), ("unseen", 0), ("cancel", 0), ("respawn", 0)])
-def test_each_prediction_ends_once_and_no_place_is_lost(steps: list[tuple[str, int]]) -> None:
+@example(steps=[("submit files", 0), ("cancel", 0)], queue=0)
+@example(steps=[("submit", 0), ("output files", 0), ("cancel", 0)], queue=0)
+@example(steps=[("submit", 0), ("end files", 0), ("cancel", 0)], queue=0)
+@example(steps=[("submit", 0), ("unseen", 0), ("down", 1)], queue=0)
+@example(steps=[("submit", 0), ("unseen", 0), ("cancel", 0), ("respawn", 0)], queue=0)
+@example(steps=[("submit", 0)] * 5 + [("cancel", 2), ("down", 1)], queue=3)
+def test_each_prediction_ends_once_and_no_place_is_lost(steps: list[tuple[str, int]], queue: int) -> None:
     async def act(stage: Stage) -> None:
         for action, index in steps:
             await do(stage, action, index)
         await stage.settle()
 
-    on_stage(act)
+    on_stage(act, queue)
+
+
+def test_those_whose_files_came_late_go_before_those_that_came_after_them() -> None:
+    async def act(stage: Stage) -> None:
+        first, second = stage.submit(), stage.submit()
+        late, after = stage.submit(files=1), stage.submit()
+        await turns(3)
+        stage.gates.open(0)
+        await turns(3)
+        assert (late.place, after.place) != (None, None)
+        order = []
+        while stage.backend.runs:
+            order += [p for p in stage.predictions if p.started_at is not None and p not in order]
+            stage.backend.runs[0].end(Status.SUCCEEDED)
+        assert order == [first, second, late, after]
+        await stage.settle()
+
+    on_stage(act, queue=2)
 
 
 def test_an_order_that_was_never_read_starts_once_for_its_client() -> None:

@@ -44,7 +44,8 @@ class Prediction:
 
     __slots__ = (
         "_capacity", "_history", "_meter", "_recorded", "_rendered", "_result", "chunks", "completed_at", "created_at",
-        "error", "id", "input", "listeners", "logs", "metrics", "started_at", "status", "streams", "timings", "version",
+        "error", "id", "input", "listeners", "logs", "metrics", "place", "started_at", "status", "streams", "timings",
+        "version",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +79,7 @@ class Prediction:
         self._capacity = capacity
         self._history: History | None = None  # most predictions tell nothing before their end
         self.timings = NO_TIMINGS
+        self.place: Callable[[], int | None] | None = None  # where it stands in the queue, while it is in one
         self.listeners: list[Listener] = []
         self._result: bytes | None = None
         self._rendered: bytes | None = None
@@ -160,7 +162,7 @@ class Prediction:
         if self._rendered is not None and status is None:
             return self._rendered
         ended = status is None
-        metrics = self.metrics if ended or self._recorded is None else self._recorded
+        metrics = self._shown_metrics() if ended or self._recorded is None else self._recorded
         head = f'{{"id":"{self.id}",' + (
             f'"version":{_text(self.version)},' if self.version is not None else ""
         )
@@ -178,11 +180,17 @@ class Prediction:
             self._rendered = body  # nothing changes any more; the client and the store get the same bytes
         return body
 
+    def _shown_metrics(self) -> dict[str, object]:
+        """Those of the model and ours; while it waits for a slot its position in the queue, 1 for the next."""
+        position = None if self.place is None else self.place()
+        return self.metrics if position is None else {"queue_position": position, **self.metrics}
+
     def summary(self) -> bytes:
         """The prediction in a list of predictions: without input, output and logs."""
         error = "null" if self.error is None else _text(self.error)
         return (
-            f'{{"id":"{self.id}","error":{error},"status":"{self.status.value}","metrics":{_json(self.metrics)}'
+            f'{{"id":"{self.id}","error":{error},"status":"{self.status.value}"'
+            f',"metrics":{_json(self._shown_metrics())}'
             f',"created_at":{timestamp(self.created_at)},"started_at":{timestamp(self.started_at)}'
             f',"completed_at":{timestamp(self.completed_at)}}}'
         ).encode()

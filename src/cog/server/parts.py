@@ -148,6 +148,8 @@ class Server:
             max_files=settings.max_files,
             stream_history=settings.stream_history,
             wording=wording,
+            max_queue=0 if isinstance(backend, Occasional) else settings.max_queue,
+            queue_timeout=settings.queue_timeout,
         )
         return Desk(service, store, Create(service, store, self._policy, settings.max_body, task=task))
 

@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -87,11 +88,17 @@ class Courier:
 class Places(Protocol):
     """What a journey asks of the service."""
 
-    def ask_slot(self, journey: Journey, *, again: bool = False) -> None:
-        """Start it as soon as there is a slot: `journey.start()` is called then. `again` says that it has had one in vain."""
+    def ask_slot(self, journey: Journey) -> None:
+        """Start it as soon as there is a slot, in the order of arrival: `journey.start()` is called then."""
 
     def leave_queue(self, journey: Journey) -> None:
         """It does not want a slot any more."""
+
+    def position(self, journey: Journey) -> int | None:
+        """Where it waits, 1 for the next; None when it does not."""
+
+    def served(self, seconds: float) -> None:
+        """The model took so long for one."""
 
     def give_back(self, journey: Journey) -> None:
         """The model is done with it: its place is free."""
@@ -105,7 +112,7 @@ class Journey:
 
     __slots__ = (
         "_canceled", "_context", "_courier", "_folder", "_intake", "_order", "_places", "_queue", "_queued_at", "_room",
-        "_run", "_task", "_touched", "_verdict", "holds_place", "prediction",
+        "_run", "_task", "_touched", "_verdict", "holds_place", "number", "prediction",
     )  # fmt: skip
 
     def __init__(
@@ -115,15 +122,17 @@ class Journey:
         intake: Intake,
         courier: Courier,
         places: Places,
-        folder: str,
+        number: int,
     ) -> None:
+        """`number` is that of its arrival."""
         self.prediction = prediction
+        self.number = number
         self.holds_place = True
         self._context = request.context
         self._intake = intake
         self._courier = courier
         self._places = places
-        self._folder = folder
+        self._folder = courier.folders.folder(number)
         self._touched = bool(intake.files)
         self._run: Run | None = None
         self._task: asyncio.Task[None] | None = None
@@ -181,20 +190,23 @@ class Journey:
     def _ask_slot(self) -> None:
         self._queued_at = time.perf_counter()
         self._places.ask_slot(self)
+        if self._run is None and self.holds_place:
+            self.prediction.place = partial(self._places.position, self)
 
     def start(self, run: Callable[[Order, Callable[[Event], None]], Run]) -> bool:
         """There is a slot: hand the input to the model. False when there was none after all (its worker has just died):
         then it waits on."""
-        waited = time.perf_counter() - self._queued_at
-        if waited > 0.001:  # a slot that was free is no queue
-            self.prediction.timings = self.prediction.timings._replace(queue_time=waited)
         order = self._order
         if order is None:
             order = Order(self._intake.payload(), self._folder, self._context, self._intake.signature)
+        waited = time.perf_counter() - self._queued_at
         try:
             self._run = run(order, self.take)
         except NotReady:
             return False
+        self.prediction.place = None
+        if waited > 0.001:  # a slot that was free is no queue
+            self.prediction.timings = self.prediction.timings._replace(queue_time=waited)
         self._intake = TAKEN  # which may be large, and the order as well
         self._order = order if len(order.payload) <= _GIVEN_AGAIN else None
         return True
@@ -215,6 +227,7 @@ class Journey:
             self._task.cancel()
         elif self._run is None:
             self._places.leave_queue(self)
+            self.prediction.place = None
             self._end_as(Done(Status.CANCELED, time.time()))
         if self._run is not None:
             self._run.cancel()
@@ -222,6 +235,7 @@ class Journey:
     def abandon(self, error: str) -> None:
         """End it here and now, since what it waits for will not come; `error` says why, if nobody has cancelled it."""
         self._task = self._queue = self._run = None
+        self.prediction.place = None
         self._end_as(Done(Status.CANCELED, time.time()) if self._canceled else _failed(error))
 
     def _end_as(self, done: Done) -> None:
@@ -245,11 +259,11 @@ class Journey:
         if type(event) is Done:
             self._run = None  # it holds this very method: without the circle both are gone at once
             if event.unseen and self._order is not None and self._verdict is None and not self._canceled:
-                self._places.ask_slot(
-                    self, again=True
-                )  # it has waited in vain since it asked for the first one
+                self._places.ask_slot(self)  # it has waited in vain since it asked for the first one
                 return
             self._give_back()
+            if event.predict_time is not None:
+                self._places.served(event.predict_time)
             if self._verdict is not None:
                 event = self._verdict._replace(at=event.at, predict_time=event.predict_time)
         elif type(event) is not Output:

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
@@ -18,6 +17,8 @@ from cog.prediction.record import Listener, Prediction
 from cog.prediction.request import PredictionRequest
 from cog.service.intake import Door, Intake
 from cog.service.journey import Courier, Journey
+from cog.service.line import Line
+from cog.service.pace import Pace
 from cog.service.wording import PREDICTIONS, Wording
 from cog.signature.facts import Signature
 
@@ -39,8 +40,8 @@ class ModelOutput(Protocol):
 class Service:
     """Accepts predictions, gives them slots in the order of their arrival, and knows those that have not ended.
 
-    A place is one of the backend's slots, promised to a prediction from its acceptance until the model is done with
-    it; so whatever is accepted gets a slot, after its files are there.
+    A place is one of the backend's slots or of the queue's, promised to a prediction from its acceptance until the model
+    is done with it; so whatever is accepted gets a slot, after its files are there.
     """
 
     def __init__(
@@ -54,9 +55,13 @@ class Service:
         max_files: int = 1000,
         stream_history: int = CAPACITY,
         wording: Wording = PREDICTIONS,
+        max_queue: int = 0,
+        queue_timeout: float = 0.0,
     ) -> None:
         """`audience` gives the listeners of a new prediction; `show` takes what is printed outside of any; `max_files`
-        is for one input, `stream_history` the events that who comes later is told; `wording` is that of refusals."""
+        is for one input, `stream_history` the events that who comes later is told; `wording` is that of refusals.
+        `max_queue` predictions may wait beside those for which there is a slot, `queue_timeout` seconds each (0: for ever).
+        """
         self.backend = backend
         self._courier = courier
         self._audience = audience
@@ -66,7 +71,9 @@ class Service:
         self._stream_history = stream_history
         self._wording = wording
         self._active: dict[str, Journey] = {}
-        self._waiting: deque[Journey] = deque()
+        self._max_queue = max_queue
+        self._line = Line(queue_timeout)
+        self._pace = Pace()
         self._taken = 0
         self._door: Door | None = None
         self._draining = False
@@ -124,7 +131,7 @@ class Service:
             InvalidRequest: the model was replaced since the input was checked, and takes others now.
         """
         if self._taken >= self.backend.slots:
-            raise AtCapacity(self.backend.trouble or self._wording.busy)
+            self._check_queue()
         signature = self.backend.signature
         assert signature is not None
         if intake.signature is not signature and intake.signature is not None:
@@ -137,13 +144,25 @@ class Service:
             capacity=self._stream_history,
         )
         prediction.listeners.extend(self._audience(request))
-        folder = self._courier.folders.folder(next(_NUMBERS))
-        journey = Journey(prediction, request, intake, self._courier, self, folder)
+        journey = Journey(prediction, request, intake, self._courier, self, next(_NUMBERS))
         self._active[request.id] = journey
         self._taken += 1
         self._idle.clear()
         journey.begin()
         return prediction
+
+    def _check_queue(self) -> None:
+        """Raises:
+        AtCapacity: no more can wait, or it would be for workers that do not answer.
+        """
+        trouble, slots, most = self.backend.trouble, self.backend.slots, self._max_queue
+        if trouble is not None or most == 0:
+            raise AtCapacity(trouble or self._wording.busy)
+        if self._taken >= slots + most:
+            raise AtCapacity(
+                f"the queue is full: {most} {self._wording.plural} wait already (--max-queue), and {self._wording.busy}",
+                retry_after=self._pace.until_a_place(slots),
+            )
 
     def cancel(self, prediction_id: str) -> bool:
         """Cancel a prediction. False when none with this id is in flight."""
@@ -155,7 +174,7 @@ class Service:
 
     @property
     def full(self) -> bool:
-        """True when a request would be refused for want of a place."""
+        """True when a request would have to wait for a slot, or be refused for want of a place."""
         return self._taken >= self.backend.slots
 
     @property
@@ -165,20 +184,24 @@ class Service:
 
     # Places (`Places`)
 
-    def ask_slot(self, journey: Journey, *, again: bool = False) -> None:
-        """Start it now, or in its turn; `again`, before all that wait, when it had a slot in vain."""
-        if not self._waiting and self.backend.free > 0 and journey.start(self.backend.run):
+    def ask_slot(self, journey: Journey) -> None:
+        """Start it now, or in its turn. That comes first for one that had a slot in vain: it came before all that wait."""
+        if not self._line and self.backend.free > 0 and journey.start(self.backend.run):
             return
-        if again:
-            self._waiting.appendleft(journey)
-        else:
-            self._waiting.append(journey)
+        self._line.join(journey)
         self._give_up_hope()
 
     def leave_queue(self, journey: Journey) -> None:
         """Forget that it waits."""
-        if journey in self._waiting:
-            self._waiting.remove(journey)
+        self._line.leave(journey)
+
+    def position(self, journey: Journey) -> int | None:
+        """Where it waits, 1 for the next; None when it does not."""
+        return self._line.position(journey)
+
+    def served(self, seconds: float) -> None:
+        """The model took so long for one."""
+        self._pace.ended(seconds)
 
     def give_back(self, journey: Journey) -> None:
         """A place is free."""
@@ -197,11 +220,13 @@ class Service:
 
     def changed(self) -> None:
         """Slots may be free."""
-        while self._waiting and self.backend.free > 0:
-            journey = self._waiting.popleft()
+        line = self._line
+        while line and self.backend.free > 0:
+            journey = line.head()
             if not journey.start(self.backend.run):
-                self._waiting.appendleft(journey)
+                line.join(journey)
                 break
+            line.called(journey)
         self._give_up_hope()
         for watcher in self._watchers:
             watcher()
@@ -210,8 +235,10 @@ class Service:
         """What waits for a model that does not come up again fails, with the cause."""
         standing = self.backend.standing
         if standing.state in (State.DEFUNCT, State.SETUP_FAILED):
-            while self._waiting:
-                self._waiting.popleft().abandon(f"WorkerDied: {self._wording.explain(standing)}")
+            while self._line:
+                journey = self._line.head()
+                self._line.called(journey)
+                journey.abandon(f"WorkerDied: {self._wording.explain(standing)}")
 
     def printed(self, text: str, source: Source, worker: int, setup: bool) -> None:
         """Show what belongs to no prediction."""

@@ -52,6 +52,11 @@ OPTIONS: Final[tuple[Option, ...]] = (
            "Predictions of a plain `def run` served in parallel, each by a process with its own copy of the "
            "model; as many as fit in memory. Without it: the number of CPUs, 1 when `build.gpu` is true or with --reload.",
            "N"),
+    Option("max_queue", "--max-queue", "COG_MAX_QUEUE", values.whole(0, _TOP), "0",
+           "Predictions that may wait for a slot when all are taken, first in, first out. One more is refused with 409 and "
+           "`Retry-After`.", "N"),
+    Option("queue_timeout", "--queue-timeout", "COG_QUEUE_TIMEOUT", values.seconds, "0",
+           "How long a prediction may wait for a slot before it fails; 0 for as long as it takes.", "SECONDS"),
     Option("reload", "--reload", None, values.switch, "false",
            "Load the model anew when a Python file below its folder changes. What is running ends on the model as it was, "
            "which also goes on serving when the changed one cannot be set up. Both are in memory for a while.",
@@ -141,6 +146,8 @@ class Settings:
     owner_fd: int | None
     hold: bool
     threads: int | None
+    max_queue: int
+    queue_timeout: float
     reload: bool
     upload_url: str | None
     config_file: str | None
