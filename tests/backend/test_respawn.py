@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cog import bundle
-from cog.backend import guard, local, pulse
+from cog.backend import guard, local, pulse, seat
 from cog.backend.local import LocalBackend
 from cog.backend.owner import Spec
 from cog.backend.pool import Pool
@@ -90,14 +90,14 @@ def act(story: Coroutine[Any, Any, None]) -> None:
 
 
 def test_the_pauses_are_those_of_the_contract() -> None:
-    assert local.PAUSES == (0.0, 0.5, 1.0, 2.0, 4.0)
-    assert (local.DEATHS, local.RETRY, local.GRACE) == (5, 60.0, 3.0)
+    assert seat.PAUSES == (0.0, 0.5, 1.0, 2.0, 4.0)
+    assert (seat.DEATHS, seat.RETRY, local.GRACE) == (5, 60.0, 3.0)
     assert pulse.PAUSE * pulse.SILENT == 5
 
 
 def test_a_defunct_one_is_tried_again_and_comes_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "PAUSES", (0.0,) * 5)
-    monkeypatch.setattr(local, "RETRY", 0.3)
+    monkeypatch.setattr(seat, "PAUSES", (0.0,) * 5)
+    monkeypatch.setattr(seat, "RETRY", 0.3)
 
     async def story() -> None:
         async with living(tmp_path) as house:
@@ -125,8 +125,8 @@ def test_a_defunct_one_is_tried_again_and_comes_up(tmp_path: Path, monkeypatch: 
 def test_a_setup_that_fails_on_respawn_counts_as_a_death(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "PAUSES", (0.0,) * 5)
-    monkeypatch.setattr(local, "DEATHS", 2)
+    monkeypatch.setattr(seat, "PAUSES", (0.0,) * 5)
+    monkeypatch.setattr(seat, "DEATHS", 2)
 
     async def story() -> None:
         async with living(tmp_path) as house:
@@ -143,13 +143,13 @@ def test_a_setup_that_fails_on_respawn_counts_as_a_death(
 
 
 def test_a_kill_after_the_grace_is_no_death(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "PAUSES", (0.0,) * 5)
-    monkeypatch.setattr(local, "DEATHS", 2)
+    monkeypatch.setattr(seat, "PAUSES", (0.0,) * 5)
+    monkeypatch.setattr(seat, "DEATHS", 2)
     deaf = "import ctypes; print('begun', flush=True); ctypes.PyDLL(None).sleep(60)"  # holds the GIL
 
     async def story() -> None:
         async with living(tmp_path, grace=0.0) as house:
-            for _ in range(local.DEATHS):
+            for _ in range(seat.DEATHS):
                 await house.become(State.READY)
                 assert (await house.run(deaf, cancel=True)).status is Status.CANCELED
                 await house.until(lambda: house.backend.slots == 0)
@@ -173,7 +173,7 @@ FURTHER = SYNC.replace(
 def test_a_further_worker_whose_setup_fails_is_tried_3_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(local, "PAUSES", (0.0,) * 5)
+    monkeypatch.setattr(seat, "PAUSES", (0.0,) * 5)
 
     async def story() -> None:
         async with living(tmp_path, FURTHER, wanted=2) as house:
@@ -192,7 +192,7 @@ def test_a_further_worker_whose_setup_fails_is_tried_3_times(
 def test_a_server_without_a_free_descriptor_tries_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "PAUSES", (0.0, 0.2, 0.2, 0.2, 0.2))
+    monkeypatch.setattr(seat, "PAUSES", (0.0, 0.2, 0.2, 0.2, 0.2))
 
     async def story() -> None:
         async with living(tmp_path) as house:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cog import bundle
-from cog.backend import local, machine
+from cog.backend import machine, seat
 from cog.backend.local import LocalBackend
 from cog.backend.owner import Spec
 from cog.backend.pool import Pool
@@ -92,7 +92,7 @@ def act(tmp_path: Path, story: Callable[[House], Coroutine[Any, Any, None]], wor
 
 
 def test_a_defunct_model_is_replaced_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "PAUSES", (0.0,) * 5)
+    monkeypatch.setattr(seat, "PAUSES", (0.0,) * 5)
 
     async def story(house: House) -> None:
         while house.backend.standing.state is not State.DEFUNCT:
