@@ -15,6 +15,7 @@ from cog.backend.pipes import Pipes
 from cog.backend.process import TRESPASS, Process
 from cog.backend.protocol import Order, Sink
 from cog.backend.pulse import Pulse
+from cog.backend.run import WorkerRun
 from cog.errors import NotReady, ProtocolError
 from cog.prediction.events import Done, Log, Metric, Output, Source, Started, Status
 from cog.signature import wire
@@ -40,25 +41,6 @@ from cog.worker.messages import (
 
 # Seconds for a process to end whose socket is closed already. One that lives on has lost its channel.
 _LINGER: Final = 1.0
-
-
-class WorkerRun:
-    """A run on a worker: `Run` of the backend's protocol."""
-
-    __slots__ = ("_worker", "canceling", "deadline", "ended", "folder", "number", "sink")
-
-    def __init__(self, worker: Worker, number: int, folder: str, sink: Sink) -> None:
-        self._worker = worker
-        self.number = number
-        self.folder = folder
-        self.sink = sink
-        self.canceling = False
-        self.ended = False
-        self.deadline: asyncio.TimerHandle | None = None
-
-    def cancel(self) -> None:
-        """Ask for its end."""
-        self._worker.cancel(self)
 
 
 class Worker:
