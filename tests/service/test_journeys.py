@@ -17,7 +17,7 @@ from cog.backend.protocol import State
 from cog.errors import AtCapacity
 from cog.files.folders import RuntimeFolder
 from cog.files.threads import complete
-from cog.prediction.events import Done, Log, Metric, Started, Status
+from cog.prediction.events import Done, Event, Log, Metric, Started, Status
 from cog.prediction.record import Prediction
 from cog.prediction.request import PredictionRequest
 from cog.service.intake import InputFile, Intake
@@ -87,7 +87,8 @@ class Stage:
         assert list(self.service.active()) == []
         assert self.backend.runs == []
         for witness, prediction in zip(self.witnesses, self.predictions, strict=True):
-            assert witness.ended, prediction.status  # and the witness saw nothing after that
+            assert witness.ended, prediction.status
+            assert witness.wrong == []
             assert witness.started <= 1
         assert not self.service.full
         assert self.places() == self.room
@@ -296,6 +297,60 @@ def test_the_models_time_is_kept_when_its_file_cannot_be_delivered() -> None:
         await stage.settle()
 
     on_stage(act)
+
+
+class Faulty:
+    """A listener with a fault of ours."""
+
+    def notice(self, prediction: Prediction, event: Event) -> None:
+        raise RuntimeError(f"a fault at {type(event).__name__}")
+
+
+def test_a_fault_of_one_listener_is_kept_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    async def act(stage: Stage) -> None:
+        prediction = stage.submit()
+        prediction.listeners.insert(0, Faulty())
+        (run,) = stage.backend.runs
+        run.put(Log("hello\n", "stdout"))
+        run.end(Status.SUCCEEDED)
+        assert prediction.status is Status.SUCCEEDED
+        assert [type(event) for event in stage.witnesses[0].events] == [Started, Log, Done]
+        await stage.settle()
+
+    on_stage(act)
+    assert [record.exc_info is not None for record in caplog.records] == [True, True]
+    assert "a fault at Done" in caplog.text
+
+
+def nested(depth: int) -> object:
+    value: object = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_an_event_that_cannot_be_taken_in_ends_its_prediction_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async def act(stage: Stage) -> None:
+        prediction, other = stage.submit(), stage.submit()
+        run, beside = stage.backend.runs
+        run.put(Log("before\n", "stdout"))
+        run.put(
+            Metric("deep", nested(5000), "replace")
+        )  # measuring it fails: no worker of ours sends such a one
+        assert run.canceling
+        assert (prediction.status, stage.service.full) == (Status.PROCESSING, True)
+        run.put(Log("after\n", "stdout"))
+        run.end(Status.CANCELED)
+        beside.end(Status.SUCCEEDED)
+        assert prediction.status is Status.FAILED
+        assert prediction.error is not None
+        assert prediction.error.startswith("RecursionError: ")
+        assert prediction.metrics == {"predict_time": 0.5}
+        assert other.status is Status.SUCCEEDED
+        await stage.settle()
+
+    on_stage(act)
+    assert "by a fault of the server" in caplog.text
 
 
 @pytest.mark.parametrize("what", ["input", "output", "a run"])

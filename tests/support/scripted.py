@@ -15,7 +15,7 @@ from cog.errors import DownloadError, NotReady, UploadError
 from cog.files.folders import RuntimeFolder
 from cog.prediction.events import Done, Ending, Event, Log, Output, OutputFile, Started, Status
 from cog.prediction.record import Prediction
-from cog.service.journey import Courier
+from cog.service.courier import Courier
 from cog.signature.facts import Result, Signature
 from cog.signature.scalars import Anything
 
@@ -186,10 +186,13 @@ class Witness:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.wrong: list[str] = []
 
     def notice(self, prediction: Prediction, event: Event) -> None:
-        assert not self.ended, f"{event} after the end"
-        assert isinstance(event, Started | Done) or self.started == 1, f"{event} before the start"
+        if self.ended:
+            self.wrong.append(f"{event} after the end")
+        if not isinstance(event, Started | Done) and self.started != 1:
+            self.wrong.append(f"{event} before the start")
         self.events.append(event)
 
     @property

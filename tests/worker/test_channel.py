@@ -166,6 +166,31 @@ def test_big_and_deep_metrics(plain: Server) -> None:
     check_next(plain)
 
 
+def test_a_message_that_the_server_cannot_take_in_fails_that_prediction_alone(serve: Any) -> None:
+    """What no code of ours sends: the model writes it into the worker's channel itself."""
+    concurrent: Server = serve(ASYNC)
+    other = concurrent.start_async({"code": "mark('beside'); await held('beside-go'); return 'lived'"})
+    concurrent.wait_file("beside")
+    code = """
+import gc
+from cog.worker.channel import Channel
+from cog.worker.messages import Measured, Printed
+(channel,) = [found for found in gc.get_objects() if type(found) is Channel]
+deep = 1
+for _ in range(700): deep = [deep]
+message = Measured(2, "deep", deep, "replace").pack()
+channel._sock.sendall(message + Printed(1, "stdout", b"along with it").pack())
+await asyncio.sleep(20)
+"""
+    shown = ran(concurrent, code, "failed")
+    assert shown["error"].startswith("RecursionError: ")
+    assert "by a fault of the server" in concurrent.log
+    (concurrent.folder / "beside-go").touch()
+    assert concurrent.wait_for(other)["output"] == "lived"
+    assert concurrent.get(f"/predictions/{other}").json()["logs"] == "along with it"
+    check_next(concurrent)
+
+
 def test_an_exit_of_the_process_is_told_and_repaired(plain: Server) -> None:
     before = plain.workers()
     prediction = ran(plain, "print('last words'); import os; os._exit(3)", "failed")

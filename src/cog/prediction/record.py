@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Final, NamedTuple, Protocol
@@ -13,6 +14,8 @@ from cog.prediction.history import CAPACITY, History
 from cog.prediction.logs import LogText
 from cog.prediction.metrics import Meter
 from cog.prediction.states import following
+
+_log: Final = logging.getLogger("cog.prediction")
 
 _text: Final[Callable[[str], str]] = json.JSONEncoder(ensure_ascii=False).encode
 _object: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -85,14 +88,18 @@ class Prediction:
         self._rendered: bytes | None = None
 
     def publish(self, event: Event) -> None:
-        """Apply `event`, then tell every listener.
+        """Apply `event`, then tell every listener; what one of them raises is logged.
 
         Raises:
             StateError: the event cannot follow; nothing was changed and nobody told.
         """
         self.apply(event)
         for listener in self.listeners:
-            listener.notice(self, event)
+            try:
+                listener.notice(self, event)
+            except Exception:  # noqa: BLE001
+                # A fault of ours. The others, a waiting client among them, have to know all the same.
+                _log.exception("prediction %s: a listener failed", self.id)
 
     def apply(self, event: Event) -> None:
         """Take `event` into the record.

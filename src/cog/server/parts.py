@@ -43,7 +43,7 @@ from cog.server.routes import Routes
 from cog.server.source import Source
 from cog.server.trainings import Trainings
 from cog.server.uploads import Uploads
-from cog.service.journey import Courier
+from cog.service.courier import Courier
 from cog.service.service import Service
 from cog.service.wording import PREDICTIONS, TRAININGS, TRAININGS_BESIDE, Wording
 from cog.settings import Settings

@@ -6,22 +6,18 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
 from cog.backend.protocol import Order, Run
 from cog.errors import CogError, NotReady
-from cog.files.data_url import DataUrl
-from cog.files.fetch import Fetcher, make_folder
-from cog.files.folders import RuntimeFolder
-from cog.files.publish import Publisher
-from cog.files.shelf import Shelf
-from cog.files.threads import begin
-from cog.prediction.events import Done, Event, Output, OutputFile, Started, Status
+from cog.files.fetch import make_folder
+from cog.prediction.events import Done, Event, Output, Started, Status
 from cog.prediction.record import Prediction
 from cog.prediction.request import PredictionRequest
+from cog.service.courier import Courier
 from cog.service.intake import TAKEN, InputFile, Intake
 from cog.signature.facts import Signature
 
@@ -33,56 +29,6 @@ _GIVEN_AGAIN: Final = 1024 * 1024
 _PARALLEL: Final = 8
 # What keeping a chunk takes beside its text, so that a stream of tiny ones is bounded as well.
 _PER_CHUNK: Final = 64
-
-
-class Courier:
-    """How files and outputs come and go: what a journey needs of `cog.files`, and the limit of an output."""
-
-    def __init__(
-        self,
-        folders: RuntimeFolder,
-        fetcher: Fetcher,
-        publisher: Publisher,
-        *,
-        max_output: int = 1 << 30,
-        shelf: Shelf | None = None,
-    ) -> None:
-        """`max_output` is in bytes, for all the output of one prediction; `shelf` has the files that were sent ahead."""
-        self.folders = folders
-        self.fetcher = fetcher
-        self.publisher = publisher
-        self.max_output = max_output
-        self._shelf = shelf
-
-    async def bring(self, file: InputFile, folder: Path) -> None:
-        """Put one input file into `folder`.
-
-        Raises:
-            DownloadError: it cannot be had.
-        """
-        if isinstance(file.source, DataUrl):
-            path = await self.fetcher.save(file.source.content, file.source.media_type, folder)
-        elif self._shelf is not None and (kept := self._shelf.named_by(file.source)) is not None:
-            path = await self.fetcher.copy(kept.path, kept.name, folder)
-        else:
-            path = await self.fetcher.fetch(file.source, folder)
-        file.path = str(path)
-        file.source = ""  # a large data URL is not needed twice
-
-    async def deliver(
-        self, payload: bytes, files: Sequence[OutputFile], prediction_id: str, room: int
-    ) -> bytes:
-        """`payload` with URLs in the places of its files; data URLs may take `room` bytes.
-
-        Raises:
-            UploadError, OutputError: a file cannot be delivered, or not be read, or is too large.
-        """
-        return await self.publisher.publish(payload, files, prediction_id, room=room)
-
-    def clear_away(self, folder: str, prediction_id: str) -> None:
-        """The prediction is over: its folder is removed, in a thread."""
-        self.publisher.forget(prediction_id)
-        begin(self.folders.remove, folder)
 
 
 class Places(Protocol):
@@ -321,11 +267,29 @@ class Journey:
     def _apply(self, event: Event) -> None:
         if self.prediction.status.terminal:
             return  # it was abandoned
-        self.prediction.publish(event)
+        try:
+            self.prediction.publish(event)
+        except Exception as error:  # noqa: BLE001
+            # Nobody may wait for ever for a fault of ours, and what arrived along with this event is of other runs.
+            last = self._fault(error, event)
+            if last is None:
+                return
+            event = last
         if type(event) is Done:
             if self._touched or event.status is not Status.SUCCEEDED:
                 self._courier.clear_away(self._folder, self.prediction.id)
             self._places.ended(self)
+
+    def _fault(self, error: Exception, event: Event) -> Done | None:
+        """The record does not take `event`: the prediction fails, at once (with what is given) or once its run has ended."""
+        log.error("prediction %s fails by a fault of the server", self.prediction.id, exc_info=error)
+        done = _failed(f"{type(error).__name__}: {error}")
+        if type(event) is not Done:
+            self._end_as(done)
+            return None
+        done = done._replace(at=event.at, predict_time=event.predict_time)
+        self.prediction.publish(done)
+        return done
 
 
 def _failed(error: str) -> Done:

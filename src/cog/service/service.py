@@ -15,8 +15,9 @@ from cog.prediction.events import Source
 from cog.prediction.history import CAPACITY
 from cog.prediction.record import Listener, Prediction
 from cog.prediction.request import PredictionRequest
+from cog.service.courier import Courier
 from cog.service.intake import Door, Intake
-from cog.service.journey import Courier, Journey
+from cog.service.journey import Journey
 from cog.service.line import Line
 from cog.service.pace import Pace
 from cog.service.wording import PREDICTIONS, Wording
