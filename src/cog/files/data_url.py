@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 # Texts of 32 MiB come through here. Each pass is one call into C; between the pieces other threads can run.
 _PIECE: Final = 1024 * 1024
 # A multiple of three bytes, so that the pieces' base64 can be put together.
-_ENCODE_PIECE: Final = 3 * 256 * 1024
+ENCODE_PIECE: Final = 3 * 256 * 1024
 _LONGEST_HEADER: Final = 4096
 
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
@@ -53,8 +53,8 @@ def parse(text: str) -> DataUrl:
     Raises:
         DataUrlError: the text is not a data URL.
     """
-    media_type, base64, start = _header(text)
-    return DataUrl(media_type, _from_base64(text, start) if base64 else _from_percent(text[start:]))
+    media_type, base64, start = read_header(text)
+    return DataUrl(media_type, from_base64(text, start) if base64 else _from_percent(text[start:]))
 
 
 def header(text: str) -> Header:
@@ -63,7 +63,7 @@ def header(text: str) -> Header:
     Raises:
         DataUrlError: the text does not begin as a data URL does.
     """
-    media_type, base64, start = _header(text)
+    media_type, base64, start = read_header(text)
     size = len(text) - start
     if base64:
         padding = text.count("=", max(start, len(text) - 2))
@@ -78,6 +78,11 @@ def shorten(text: str) -> str:
     except DataUrlError:
         return f"{text[:5]}... ({_amount(len(text))})"
     return f"data:{media_type}{';base64' if base64 else ''},... ({_amount(max(size, 0))})"
+
+
+def described(url: DataUrl) -> str:
+    """What `shorten` says of a data URL in base64 with this content."""
+    return f"data:{url.media_type};base64,... ({_amount(len(url.content))})"
 
 
 def encode(content: bytes | memoryview, media_type: str) -> bytes:
@@ -95,11 +100,16 @@ def prefix(media_type: str) -> bytes:
 def base64_pieces(content: bytes | memoryview) -> Iterator[bytes]:
     """The base64 of `content`, piece by piece."""
     view = memoryview(content)
-    for start in range(0, len(view), _ENCODE_PIECE):
-        yield binascii.b2a_base64(view[start : start + _ENCODE_PIECE], newline=False)
+    for start in range(0, len(view), ENCODE_PIECE):
+        yield binascii.b2a_base64(view[start : start + ENCODE_PIECE], newline=False)
 
 
-def _header(text: str) -> tuple[str, bool, int]:
+def read_header(text: str) -> tuple[str, bool, int]:
+    """The media type, whether the content is base64, and where the content begins.
+
+    Raises:
+        DataUrlError: the text does not begin as a data URL does.
+    """
     if not is_data_url(text):
         raise DataUrlError("it does not begin with data:")
     comma = text.find(",", 5, 5 + _LONGEST_HEADER)
@@ -116,7 +126,12 @@ def _header(text: str) -> tuple[str, bool, int]:
     return media_type.lower() or _DEFAULT_TYPE, base64, comma + 1
 
 
-def _from_base64(text: str, start: int) -> bytes:
+def from_base64(text: str, start: int) -> bytes:
+    """What the base64 in `text` from `start` on holds.
+
+    Raises:
+        DataUrlError: it is none; the text says where.
+    """
     if text.find("%", start) >= 0:  # it is a URL, so any character of it may be written as %XX
         text, start = _from_percent(text[start:]).decode("latin-1"), 0
     end = len(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
@@ -71,7 +72,7 @@ class Publisher:
         urls = await _all(
             [self._upload(file, url, prediction_id, limit) for file, url in zip(files, targets, strict=True)]
         )
-        return b"".join(_spliced(payload, files, [[json.dumps(url).encode()] for url in urls]))
+        return b"".join(_spliced(payload, files, [json.dumps(url).encode() for url in urls]))
 
     def forget(self, prediction_id: str) -> None:
         """The prediction is over: a later one with its id may use the same names at the upload URL."""
@@ -204,7 +205,13 @@ def _inlined(payload: bytes, files: Sequence[OutputFile], room: int | None) -> b
             "the output files are larger as data URLs than --max-output allows for all the output of one "
             "prediction. Let the server upload them (--upload-url), return smaller ones, or allow more."
         )
-    return b"".join(_spliced(payload, files, [_data_url(file) for file in files]))
+    text = io.BytesIO()  # gives what was written without another copy
+    for part in _spliced(payload, files, files):
+        if isinstance(part, bytes):
+            text.write(part)
+        else:
+            _write_data_url(part, text)
+    return text.getvalue()
 
 
 def _encoded_size(files: Sequence[OutputFile]) -> int:
@@ -217,17 +224,20 @@ def _encoded_size(files: Sequence[OutputFile]) -> int:
     return size
 
 
-def _data_url(file: OutputFile) -> list[bytes]:
+def _write_data_url(file: OutputFile, text: BinaryIO) -> None:
+    """Write the content of `file` as a data URL in JSON, never holding more than a piece of it."""
+    text.write(b'"' + data_url.prefix(media_type(file.name)))
     try:
         with open(file.path, "rb") as stream:
-            content = stream.read()
+            while piece := stream.read(data_url.ENCODE_PIECE):
+                text.writelines(data_url.base64_pieces(piece))
     except OSError as error:
         raise _unreadable(file, error) from error
-    return [b'"', data_url.prefix(media_type(file.name)), *data_url.base64_pieces(content), b'"']
+    text.write(b'"')
 
 
-def _spliced(payload: bytes, files: Sequence[OutputFile], texts: Sequence[Sequence[bytes]]) -> list[bytes]:
-    """The pieces of `payload` with each file's text in the place of its mark.
+def _spliced(payload: bytes, files: Sequence[OutputFile], texts: Sequence[T]) -> list[bytes | T]:
+    """The pieces of `payload` with each file's text, whatever stands for it, in the place of its mark.
 
     Marks are random, so nothing else in the payload can look like one, and it need not be parsed.
     """
@@ -242,10 +252,10 @@ def _spliced(payload: bytes, files: Sequence[OutputFile], texts: Sequence[Sequen
             raise OutputError(f"the output does not say where the file {file.name} belongs")
         cursor = at + len(mark)
         places.append((at, cursor, text))
-    pieces: list[bytes] = []
+    pieces: list[bytes | T] = []
     cursor = 0
     for start, end, text in sorted(places, key=itemgetter(0)):
-        pieces += [payload[cursor:start], *text]
+        pieces += [payload[cursor:start], text]
         cursor = end
     return [*pieces, payload[cursor:]]
 

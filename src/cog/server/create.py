@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -25,7 +23,7 @@ from cog.prediction.request import (
     valid_id,
 )
 from cog.schema.task import PREDICT, Task
-from cog.schema.validate import LARGE
+from cog.server.body import body_of
 from cog.server.connection import connection_of
 from cog.server.envelope import Envelope
 from cog.server.replay import Replay, replay
@@ -39,8 +37,6 @@ from cog.server.wire import (
     accepts_event_stream,
     error_answer,
     header,
-    read_body,
-    read_envelope,
     read_preference,
 )
 from cog.service.service import Service
@@ -53,13 +49,6 @@ _NO_STREAM: Final = {
     "train": "Training endpoints do not support streaming responses, unless train() yields and is decorated with "
     "@cog.streaming. Send the request without Accept: text/event-stream; GET /trainings/{id} with it attaches to any",
 }
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-# Large bodies are read beside the event loop: what takes no time for ordinary ones takes seconds for 100 MiB. Two at a
-# time, since what is read is many times as large in memory.
-_READERS: Final = ThreadPoolExecutor(2, "cog-bodies")
 
 
 class Waiter:
@@ -107,34 +96,38 @@ class Create:
     async def _answer(
         self, scope: Scope, receive: Receive, wanted: str | None
     ) -> Answer | Subscriber | Replay:
-        body = await read_body(scope, receive, self._max_body)
-        large = len(body) > LARGE
-        envelope = await _aside(read_envelope, scope, body) if large else read_envelope(scope, body)
+        begun = await self._begin(scope, receive, wanted)
+        if not isinstance(begun, Prediction):
+            return begun
+        if accepts_event_stream(scope):
+            return subscribe(self._service, begun, scope, creates=True)
+        preference = read_preference(scope)
+        if preference.respond_async:
+            return await _respond_async(begun, preference)
+        return await self._wait(scope, begun)
+
+    async def _begin(
+        self, scope: Scope, receive: Receive, wanted: str | None
+    ) -> Prediction | Answer | Subscriber | Replay:
+        """A new prediction, or the answer for an id that is known. At its end the body is gone, however long the model
+        takes."""
+        body = await body_of(scope, receive, self._max_body)
+        envelope = await body.read()
         prediction_id = _agreed_id(envelope, wanted, self._task)
         known = await self._known(scope, prediction_id, idempotent=wanted is not None)
         if known is not None:
             return known
         self._service.check_ready()
-        streams = accepts_event_stream(scope)
-        if streams:
+        if accepts_event_stream(scope):
             self._check_streams()
         request = self._request(scope, envelope, prediction_id or new_id())
-        if large:
-            intake = await _aside(self._service.take, request.input)
-            # Meanwhile another request may have had the same id, and the model may have gone.
+        intake = await body.take(self._service, request.input)
+        if body.large:  # meanwhile another request may have had the same id, and the model may have gone
             known = await self._known(scope, prediction_id, idempotent=wanted is not None)
             if known is not None:
                 return known
             self._service.check_ready()
-        else:
-            intake = self._service.take(request.input)
-        prediction = self._service.submit(request, intake)
-        if streams:
-            return subscribe(self._service, prediction, scope, creates=True)
-        preference = read_preference(scope)
-        if preference.respond_async:
-            return await _respond_async(prediction, preference)
-        return await self._wait(scope, prediction)
+        return self._service.submit(request, intake)
 
     async def begin(self, scope: Scope, receive: Receive, members: Callable[[str], bytes]) -> Prediction:
         """A new prediction, under an id of ours whatever the body says, for other addresses that make some; `members`
@@ -143,16 +136,13 @@ class Create:
         Raises:
             CogError: it was not accepted; the class says why.
         """
-        body = await read_body(scope, receive, self._max_body)
-        large = len(body) > LARGE
-        envelope = await _aside(read_envelope, scope, body) if large else read_envelope(scope, body)
+        body = await body_of(scope, receive, self._max_body)
+        envelope = await body.read()
         self._service.check_ready()
         request = self._request(scope, envelope, new_id())
         if request.webhook is not None:
             request = request._replace(webhook=replace(request.webhook, members=members(request.id)))
-        intake = (
-            await _aside(self._service.take, request.input) if large else self._service.take(request.input)
-        )
+        intake = await body.take(self._service, request.input)
         self._service.check_ready()  # the model may have gone meanwhile
         return self._service.submit(request, intake)
 
@@ -206,11 +196,6 @@ class Create:
             finally:
                 connection.when_lost(None)
         return Answer(200, prediction.render())
-
-
-async def _aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `work` returns, done in a thread: it takes so long that others would notice."""
-    return await asyncio.get_running_loop().run_in_executor(_READERS, partial(work, *args, **kwargs))
 
 
 def _agreed_id(envelope: Envelope, wanted: str | None, task: Task) -> str | None:

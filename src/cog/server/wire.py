@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -55,7 +56,8 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     body: bytes = message.get("body", b"")
     if not message.get("more_body", False):
         return body
-    parts = [body]
+    whole = io.BytesIO()  # gives what was written without another copy
+    whole.write(body)
     size = len(body)
     while message.get("more_body", False):
         message = await receive()
@@ -63,10 +65,10 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         size += len(part)
         if size > limit:
             raise too_large(limit)
-        parts.append(part)
+        whole.write(part)
     if message["type"] == "http.disconnect":
         raise RequestError("the client went away before its request was complete")
-    return b"".join(parts)
+    return whole.getvalue()
 
 
 def too_large(limit: int) -> BodyTooLarge:

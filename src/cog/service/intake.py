@@ -9,20 +9,19 @@ import gc
 import json
 import logging
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias, cast
 
 from cog.errors import InvalidRequest, Problem
-from cog.files.data_url import DataUrl, DataUrlError, is_data_url, parse, shorten
+from cog.files.data_url import DataUrl, DataUrlError, described, is_data_url, parse, shorten
 from cog.schema.validate import LARGE, Validator
 from cog.signature.facts import Parameter, Signature
 from cog.signature.kinds import (
     Array,
     File,
     Kind,
-    Mapping,
     Nullable,
     Record,
     SecretText,
@@ -30,6 +29,7 @@ from cog.signature.kinds import (
     Union,
     Wrapped,
 )
+from cog.signature.kinds import Mapping as Object
 
 # In what clients see of an input, longer data URLs are cut to their media type and size. From the contract.
 SHOWN: Final = 4096
@@ -72,6 +72,10 @@ class Intake:
         return _spliced(self._content)
 
 
+# Data URLs that were lifted out of an input, by what stands there for them.
+Lifting: TypeAlias = Mapping[str, DataUrl]
+_NONE: Final[Lifting] = {}
+
 # What is left of an input once the model has it.
 TAKEN: Final = Intake(b"", (), b"")
 
@@ -87,6 +91,7 @@ class Door:
         self._local_files = local_files
         self._parameters = {parameter.name: parameter for parameter in signature.parameters}
         self._leafy = [parameter for parameter in signature.parameters if parameter.kind.has_leaves]
+        self._lifting = {parameter.name for parameter in self._leafy if _takes_any_file(parameter)}
         self._told: set[frozenset[str]] = set()
 
     def take(self, raw: bytes) -> Intake:
@@ -100,7 +105,17 @@ class Door:
         with _collector_resting():
             return self._take(raw)
 
-    def _take(self, raw: bytes) -> Intake:
+    def take_lifted(self, raw: bytes, lifted: Lifting) -> Intake | None:
+        """The same for an input without its long data URLs; see `files.lifted`. None when one of them is no file of the
+        model's, or something is wrong: that is told of the whole input."""
+        try:
+            intake = self._take(raw, lifted)
+        except InvalidRequest:
+            return None
+        taken = {id(file.source) for file in intake.files}
+        return intake if all(id(url) in taken for url in lifted.values()) else None
+
+    def _take(self, raw: bytes, lifted: Lifting = _NONE) -> Intake:
         try:
             plain = self._validator.check(raw)
         except InvalidRequest as error:
@@ -111,10 +126,10 @@ class Door:
         if strangers:
             self._tell_of(strangers)
         values = {parameter.name: json.loads(texts[parameter.name]) for parameter in self._present(texts)}
-        public = self._masked(values)
+        public = self._masked(values, lifted)
         if len(raw) > SHOWN:
             public = {name: _shortened(value) for name, value in public.items()}
-        content, files, problems = self._with_files(values)
+        content, files, problems = self._with_files(values, lifted)
         if problems:
             raise InvalidRequest(problems)
         shown = {name: _shortened_text(text) for name, text in texts.items()}
@@ -131,10 +146,11 @@ class Door:
             extra={"fields": {"names": sorted(names), "inputs_of_the_model": list(self._parameters)}},
         )
 
-    def _masked(self, values: dict[str, object]) -> dict[str, object]:
+    def _masked(self, values: dict[str, object], lifted: Lifting) -> dict[str, object]:
         shown = dict(values)
+        mask = partial(_mask, lifted)
         for parameter in self._present(values):
-            shown[parameter.name] = parameter.kind.map(values[parameter.name], _mask)
+            shown[parameter.name] = parameter.kind.map(values[parameter.name], mask)
         return shown
 
     def _present(self, values: Container[str]) -> Iterable[Parameter]:
@@ -166,7 +182,7 @@ class Door:
         )
 
     def _with_files(
-        self, values: dict[str, object]
+        self, values: dict[str, object], lifted: Lifting
     ) -> tuple[dict[str, object], list[InputFile], list[Problem]]:
         """The values with an `InputFile` wherever a file has to be fetched, defaults of the model included; the
         files; and what is wrong with the data URLs among them."""
@@ -181,7 +197,8 @@ class Door:
                 value = parameter.default.value
             else:
                 continue
-            change = partial(_collected, files, self._max_files)
+            ready = lifted if parameter.name in self._lifting else _NONE
+            change = partial(_collected, files, self._max_files, ready)
             content[parameter.name] = parameter.kind.map(value, change, marked=True)
             given.append((parameter, value))
         if len(files) > self._max_files:
@@ -210,15 +227,25 @@ def _collector_resting() -> Iterator[None]:
             gc.enable()
 
 
-def _mask(kind: Kind, leaf: object) -> object:
-    return MASK if isinstance(kind, SecretText) else leaf
+def _takes_any_file(parameter: Parameter) -> bool:
+    """True for a file, or files: what their URLs hold is of no interest to any rule."""
+    kind = parameter.kind
+    while isinstance(kind, Nullable | Array):
+        kind = kind.inner if isinstance(kind, Nullable) else kind.items
+    return isinstance(kind, File)
 
 
-def _collected(files: list[InputFile], most: int, kind: Kind, leaf: object) -> object:
+def _mask(lifted: Lifting, kind: Kind, leaf: object) -> object:
+    if isinstance(kind, SecretText):
+        return MASK
+    return described(lifted[leaf]) if isinstance(leaf, str) and leaf in lifted else leaf
+
+
+def _collected(files: list[InputFile], most: int, lifted: Lifting, kind: Kind, leaf: object) -> object:
     """What takes the place of `leaf`; a file is noted in `files`, up to one more than `most`."""
     if isinstance(kind, SecretText) or not isinstance(leaf, str) or len(files) > most or not _is_file(leaf):
         return leaf
-    file = InputFile(leaf)
+    file = InputFile(lifted.get(leaf, leaf))
     files.append(file)
     return file
 
@@ -262,7 +289,7 @@ def _files_in(kind: Kind, value: object, at: At) -> Iterator[tuple[At, str]]:
         case Tuple(kinds), list():
             for index, (inner, item) in enumerate(zip(kinds, value, strict=False)):
                 yield from _files_in(inner, item, (*at, index))
-        case Mapping(inner), dict() if inner is not None:
+        case Object(inner), dict() if inner is not None:
             for name, item in value.items():
                 yield from _files_in(inner, item, (*at, name))
         case Record(), dict():

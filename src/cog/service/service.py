@@ -16,7 +16,7 @@ from cog.prediction.history import CAPACITY
 from cog.prediction.record import Listener, Prediction
 from cog.prediction.request import PredictionRequest
 from cog.service.courier import Courier
-from cog.service.intake import Door, Intake
+from cog.service.intake import Door, Intake, Lifting
 from cog.service.journey import Journey
 from cog.service.line import Line
 from cog.service.pace import Pace
@@ -118,11 +118,23 @@ class Service:
         Raises:
             InvalidRequest: with everything that is wrong.
         """
+        return self._open_door().take(raw)
+
+    def take_lifted(self, raw: bytes, lifted: Lifting) -> Intake | None:
+        """The same for one whose long data URLs were lifted out of it; None when it has to be taken as it was sent."""
+        return self._open_door().take_lifted(raw, lifted)
+
+    def replaced_since(self, intake: Intake) -> bool:
+        """True when another model has taken the place of the one that `intake` was checked for."""
+        signature = self.backend.signature
+        return signature is not None and signature is not intake.signature
+
+    def _open_door(self) -> Door:
         door, signature = self._door, self.backend.signature
         assert signature is not None
         if door is None or door.signature is not signature:  # the first one, or the model is another by now
             door = self._door = Door(signature, local_files=self._local_files, max_files=self._max_files)
-        return door.take(raw)
+        return door
 
     def submit(self, request: PredictionRequest, intake: Intake) -> Prediction:
         """Accept a prediction: from here on it gets its run, or is cancelled, and ends.
