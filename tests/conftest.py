@@ -24,14 +24,17 @@ def _serve_in(root: Path) -> Iterator[Serve]:
     numbers = itertools.count()
     with contextlib.ExitStack() as stack:
 
-        def serve(source: str | Path, *flags: str, config: str | None = None, **more: Any) -> Server:
-            """A server for the model whose run.py is `source` (or whose folder it is); ended after the test."""
+        def serve(
+            source: str | Path, *flags: str, config: str | None = None, alone: bool = False, **more: Any
+        ) -> Server:
+            """A server for the model whose run.py is `source` (or whose folder it is); ended after the test. One worker,
+            unless a flag says how many or `alone` the server is to decide."""
             folder = (
                 source
                 if isinstance(source, Path)
                 else write_model(root / f"model{next(numbers)}", source, config)
             )
-            if "--threads" not in flags:
+            if not alone and "--threads" not in flags and "--workers" not in flags:
                 flags = ("--threads", "1", *flags)
             return stack.enter_context(serving(folder, *flags, **more))
 

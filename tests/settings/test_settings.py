@@ -13,13 +13,14 @@ from cog.settings import OPTIONS, Settings, read, reference_markdown
 from cog.version import __version__
 
 DEFAULTS = {
-    "host": "0.0.0.0", "port": 5000, "threads": None, "upload_url": None, "await_explicit_shutdown": False,
+    "host": "0.0.0.0", "port": 5000, "threads": None, "workers": None, "gpus": None, "upload_url": None, "await_explicit_shutdown": False,
     "mode": "predict", "keep": 3600.0, "drain_timeout": 25.0, "cancel_grace": 10.0, "max_body": 100 * 1024**2,
     "max_download": 1024**3, "max_files": 1000, "download_timeout": 3600.0, "max_output": 1024**3,
     "client_timeout": 30.0, "webhook_signing_secrets": None, "allow_local_files": False, "predict_ref": None, "train_ref": None,
     "max_concurrency": None, "setup_timeout": None, "log_level": "info", "log_format": "auto",
     "throttle_interval": 0.5, "stream_history": 1024, "webhook_auth_token": None, "url_policy": "private", "worker_python": None,
-    "user_agent": None, "listen_fd": None, "owner_fd": None, "hold": False, "reload": False, "log_predictions": False, "config_file": None, "no_config": False, "warnings": (),
+    "user_agent": None, "listen_fd": None, "owner_fd": None, "hold": False, "reload": False, "log_predictions": False, "config_file": None, "no_config": False,
+    "max_queue": 0, "queue_timeout": 0.0, "warnings": (),
 }  # fmt: skip
 
 VARIABLES = [option.variable for option in OPTIONS if option.variable is not None]
@@ -44,6 +45,11 @@ def test_every_option_is_a_field_and_every_field_an_option() -> None:
         (["--host=localhost"], "host", "localhost"),
         (["--port", "8393"], "port", 8393),
         (["--threads", "3"], "threads", 3),
+        (["--workers", "3"], "workers", 3),
+        (["--gpus", "All"], "gpus", ("all",)),
+        (["--gpus", "none"], "gpus", ()),
+        (["--gpus", "1, 0"], "gpus", ("1", "0")),
+        (["--gpus", "GPU-1a2b,MIG-GPU-3c/1/0"], "gpus", ("GPU-1a2b", "MIG-GPU-3c/1/0")),
         (["--reload"], "reload", True),
         (["--log-predictions"], "log_predictions", True),
         (["--fd", "7"], "listen_fd", 7),
@@ -103,6 +109,8 @@ def test_await_explicit_shutdown_takes_its_word(argv: list[str], value: bool) ->
         ("COG_MAX_DOWNLOAD", "1MB", "max_download", 10**6),
         ("COG_PREDICT_TYPE_STUB", "run.py:Runner", "predict_ref", "run.py:Runner"),
         ("COG_TRAIN_TYPE_STUB", "train.py:train", "train_ref", "train.py:train"),
+        ("COG_WORKERS", "3", "workers", 3),
+        ("COG_GPUS", "0,2", "gpus", ("0", "2")),
         ("COG_MAX_CONCURRENCY", "4", "max_concurrency", 4),
         ("COG_SETUP_TIMEOUT", "30", "setup_timeout", 30.0),
         ("COG_LOG_LEVEL", "warn", "log_level", "warning"),
@@ -176,7 +184,8 @@ def test_all_bad_variables_are_told_together() -> None:
 @pytest.mark.parametrize(
     "argv",
     [
-        ["--unknown"], ["--host"], ["--hos", "x"], ["--threads", "0"], ["--threads", "2x"], ["--x-mode", ""],
+        ["--unknown"], ["--host"], ["--hos", "x"], ["--threads", "0"], ["--threads", "2x"], ["--workers", "0"],
+        ["--gpus", "0,,1"], ["--gpus", "0,0"], ["--gpus", "0,all"], ["--gpus", "GPU"], ["--x-mode", ""],
         ["--upload-url", "ftp://x"], ["--upload-url", "http://[x"], ["--upload-url", "http://h:99999/"],
         ["--upload-url", "no url"], ["--max-body", "10 apples"], ["--max-body", "64K"], ["--keep", "nan"],
         ["--await-explicit-shutdown", "perhaps"], ["extra"],

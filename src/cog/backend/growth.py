@@ -1,4 +1,4 @@
-"""How many workers a sync model gets. Each holds its own copy of the model, so never more than fit into memory."""
+"""How many workers a model gets. Each holds its own copy of the model, so never more than fit into memory."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ from collections.abc import Sequence
 from typing import Final
 
 from cog.backend import machine
+from cog.backend.pool import Pool
 
 # From the contract: a further worker may take at most this share of the memory that is free.
 SHARE: Final = 0.8
 
 
-def wanted(threads: int | None, first_pid: int) -> tuple[int, str]:
-    """How many workers there should be, and why, given `--threads` and the process of the first one."""
-    if threads is not None:
-        return threads, "--threads"
+def wanted(pool: Pool, first_pid: int, *, is_async: bool) -> tuple[int, str]:
+    """How many workers there should be, and why, given the process of the first one."""
+    if pool.wanted is not None and not is_async:
+        return pool.wanted, "--threads"
+    if pool.workers is not None:
+        return pool.workers, "--workers"
+    if pool.gpus:
+        return pool.gpus, "one for each GPU"
+    if is_async:
+        return 1, "predictions of an async model share a worker; --workers overrules this"
     if machine.uses_gpu(first_pid):
         return 1, "the model has opened a GPU; --threads overrules this"
     return machine.cpus(), "one for each processor"

@@ -26,7 +26,7 @@ class HeadStart:
     def __enter__(self) -> HeadStart:
         """Start it. If it cannot be started nothing is said: whoever wants it will try, and tell."""
         try:
-            self._process = begin(self._spec, f"{self.mark}.1")
+            self._process = begin(self._spec, f"{self.mark}.1", 0)
         except WorkerDied:
             self._process = None
         return self
@@ -44,10 +44,11 @@ class HeadStart:
         return process
 
 
-def begin(spec: Spec, mark: str) -> Process:
-    """The process of a worker with this mark.
+def begin(spec: Spec, mark: str, index: int) -> Process:
+    """The process of the worker `index`, with this mark.
 
     Raises:
         WorkerDied: it cannot be started.
     """
-    return Process(spec.command, spec.folder, {**spec.environment, strays.VARIABLE: mark})
+    environment = {**spec.environment, **spec.gpus.environment(index), strays.VARIABLE: mark}
+    return Process(spec.command, spec.folder, environment)

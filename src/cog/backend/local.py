@@ -30,7 +30,7 @@ _FROZEN: Final = f"no worker can take a prediction: {SILENT}"
 
 
 class LocalBackend:
-    """Worker processes on this machine. A sync model has one slot in each, an async one all slots in one."""
+    """Worker processes on this machine. A sync model has one slot in each, an async one as many as it says."""
 
     def __init__(
         self, spec: Spec, pool: Pool, *, aside: bool = False, first: HeadStart | None = None
@@ -102,22 +102,27 @@ class LocalBackend:
         """Start the first worker; the others follow when it is ready."""
         self._watcher = watcher
         self._news.loading(self._spec.reference)
+        if self._pool.gpus:
+            self._news.divided(self._spec.gpus.names)
         self._guard.start(asyncio.get_running_loop())
         _ = self._add_seat()  # nobody waits for it here: the standing tells
 
     def run(self, order: Order, sink: Sink) -> Run:
-        """Start a run on the worker with the most free slots."""
-        while True:
-            best, most = None, 0
-            for worker in self._workers:
-                if worker.free > most:
-                    best, most = worker, worker.free
-            if best is None:
-                raise NotReady("no worker has a free slot")
+        """Start a run on the worker with the least to do."""
+        while (worker := self._least_loaded()) is not None:
             try:
-                return best.run(order, sink)
+                return worker.run(order, sink)
             except NotReady:
-                continue  # it has just died, and has no free slot any more: the next best
+                continue  # it has just died, and has no free slot any more: the next one
+        raise NotReady("no worker has a free slot")
+
+    def _least_loaded(self) -> Worker | None:
+        """The one with the fewest runs in proportion to its slots; among equals the first, whose caches are warm."""
+        best: Worker | None = None
+        for worker in self._workers:
+            if worker.free > 0 and (best is None or worker.busy * best.slots < best.busy * worker.slots):
+                best = worker
+        return best
 
     async def check_health(self) -> str | None:
         """What is wrong with every worker; one healthy worker is enough. A frozen one is not asked."""
@@ -191,6 +196,7 @@ class LocalBackend:
             life.end.set_result(Fate(str(error), expected=False))
         else:
             self._workers.append(worker)
+            self._workers.sort(key=lambda worker: worker.index)
             self._tell_guard()
         self._spawn(life.see_through(self._pool.setup_timeout, self._too_late, lambda: not self.stopping))
         return life
@@ -222,7 +228,7 @@ class LocalBackend:
         self._become(State.READY, None)
         if not self.once_ready:
             self.once_ready = True
-            self._grow(worker)
+            self._grow(worker, signature)
 
     def worker_broken(self, worker: Worker, cause: str) -> None:
         """Its setup failed."""
@@ -245,7 +251,7 @@ class LocalBackend:
     def worker_served(self, worker: Worker) -> None:
         """A run ended as it should, whatever came out: the worker itself said so."""
         self._deaths.count = 0
-        if not self._measured and len(self._workers) > 1 and self._pool.wanted != 1:
+        if not self._measured and len(self._seats) > 1:
             self._measured = True
             self._spawn(self._shrink())
 
@@ -285,17 +291,19 @@ class LocalBackend:
 
     # More workers
 
-    def _grow(self, first: Worker) -> None:
-        if self.signature is not None and self.signature.is_async:
-            if self._pool.wanted is not None and self._pool.wanted > 1:
-                self._news.threads_ignored()
-            self.grown.set()
-            return
+    def _grow(self, first: Worker, signature: Signature) -> None:
+        threads, workers = self._pool.wanted, self._pool.workers
+        if signature.is_async and threads is not None and threads > 1:
+            self._news.threads_ignored()
+        if not signature.is_async and threads is not None and workers is not None and threads != workers:
+            self._news.workers_ignored(workers, threads)
         self._spawn(self._add_workers(first))
 
     async def _add_workers(self, first: Worker) -> None:
         """Start the further workers one after another, while they fit into the memory that is free."""
-        wanted, why = growth.wanted(self._pool.wanted, first.pid)
+        wanted, why = growth.wanted(
+            self._pool, first.pid, is_async=self.signature is not None and self.signature.is_async
+        )
         while len(self._seats) < wanted:
             refusal = await asyncio.to_thread(growth.refusal, [worker.pid for worker in self._workers])
             self._refused = refusal is not None

@@ -30,6 +30,14 @@ class News:
         if not self.aside:
             log.info("loading %s", reference)
 
+    def divided(self, gpus: tuple[str, ...]) -> None:
+        """Each worker gets one of these GPUs."""
+        if not self.aside:
+            log.info(
+                "each worker gets one GPU; --gpus none lets every worker see all",
+                extra={"fields": {"gpus": ",".join(gpus)}},
+            )
+
     def state(self, state: State, cause: str | None, setup: SetupReport | None) -> None:
         """The model is in another state; `cause` is why it cannot run, `setup` tells how long the latest one took."""
         if self.aside:
@@ -93,5 +101,14 @@ class News:
         """--threads was given for an async model."""
         log.warning(
             "--threads has no effect on an async model: its slots come from COG_MAX_CONCURRENCY, concurrency.max in cog.yaml "
-            "or @concurrent(max=N)"
+            "or @concurrent(max=N); --workers says how many processes have so many each"
+        )
+
+    def workers_ignored(self, workers: int, threads: int) -> None:
+        """--threads and --workers were given for a sync model, and they differ."""
+        log.warning(
+            "--workers %d has no effect: for a plain `def run` it is the same as --threads, which is given and says %d. "
+            "Leave one of them out",
+            workers,
+            threads,
         )

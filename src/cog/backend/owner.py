@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
+from cog.backend.gpus import Gpus
 from cog.prediction.events import Source
 
 W = TypeVar("W", contravariant=True)
@@ -14,7 +15,7 @@ W = TypeVar("W", contravariant=True)
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What is run, and how. `command` starts a worker; times are in seconds; for `train` and `survey` see the order that
-    a worker gets, `Load`."""
+    a worker gets, `Load`; `gpus` are divided among the workers."""
 
     command: tuple[str, ...]
     reference: str
@@ -24,6 +25,7 @@ class Spec:
     cancel_grace: float = 10.0
     train: bool = False
     survey: bool = False
+    gpus: Gpus = field(default_factory=Gpus)
 
 
 class Fate(NamedTuple):

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """How many workers a sync model gets: `wanted`, or the number of processors while memory lasts when None.
+    """How many workers a model gets, while memory lasts.
 
-    `setup_timeout` is in seconds, None for no limit. `concurrency` is the number of slots of an async model's one
-    worker, None for what `@concurrent` says.
+    A sync one: `wanted` (--threads), else `workers`, else one for each of `gpus`, else the number of processors. An
+    async one: `workers`, else one for each of `gpus`, else 1.
+    `setup_timeout` is in seconds, None for no limit. `concurrency` is the number of slots of each worker of an async
+    model, None for what `@concurrent` says.
     """
 
     wanted: int | None = None
     concurrency: int | None = None
     setup_timeout: float | None = None
+    workers: int | None = None
+    gpus: int = 0

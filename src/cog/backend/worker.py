@@ -77,7 +77,7 @@ class Worker:
         """
         self._loop = loop
         self.started_at = time.time()
-        self._process = process = process or begin(self.spec, self.mark)
+        self._process = process = process or begin(self.spec, self.mark, self.index)
         self._data = Link(process.data, loop, self._take, self._distrust, self._on_gone)
         self._control = Link(process.control, loop, self._take_control, self._distrust, self._on_gone)
         self._pulse = Pulse(loop, lambda: self._control.send(Ping()), self._on_pulse)

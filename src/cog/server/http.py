@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from cog import bundle
 from cog import settings as options
+from cog.backend.gpus import Gpus, choose
 from cog.backend.head_start import HeadStart
 from cog.backend.owner import Spec
 from cog.errors import CogError
@@ -116,8 +117,21 @@ def _spec(settings: Settings, source: Source, folders: RuntimeFolder) -> Spec:
         if train
         else settings.max_concurrency or source.max_concurrency,  # of predictions
         train=train,
+        gpus=_gpus(settings, source),
         cancel_grace=settings.cancel_grace,
     )
+
+
+def _gpus(settings: Settings, source: Source) -> Gpus:
+    """Those that are divided among the workers. Without --gpus that is never so where there is to be one worker: a model
+    may want them all."""
+    if settings.mode == "train":
+        return Gpus() if settings.gpus is None else choose(settings.gpus, os.environ).together()
+    number = settings.workers if settings.threads is None else settings.threads
+    one = number == 1 or (number is None and settings.reload)
+    if settings.gpus is None and (one or not source.gpu):
+        return Gpus()
+    return choose(settings.gpus, os.environ)
 
 
 if __name__ == "__main__":

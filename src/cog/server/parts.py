@@ -113,13 +113,13 @@ class Server:
             self._training = self._desk(self._learner, TRAIN, TRAININGS_BESIDE)
 
     def _backend_of(self, spec: Spec, first: HeadStart | None) -> LocalBackend | Succession:
-        pool = _pool(self._settings, self._source)
+        pool = _pool(self._settings, self._source, spec)
         if not self._settings.reload:
             return LocalBackend(spec, pool, first=first)
         return Succession(lambda aside: LocalBackend(spec, pool, aside=aside))
 
     def _learner_of(self, spec: Spec, reference: str) -> Occasional:
-        spec = replace(spec, max_concurrency=None, train=True)
+        spec = replace(spec, max_concurrency=None, train=True, gpus=spec.gpus.together())
         pool = Pool(1, 1, self._settings.setup_timeout)
         return Occasional(
             lambda survey: LocalBackend(replace(spec, survey=survey), pool, aside=True), reference
@@ -221,9 +221,12 @@ def _tell_where(sockets: list[socket]) -> None:
     log.info("listening on %s", " and ".join(urls), extra={"fields": fields, "told": ("urls",)})
 
 
-def _pool(settings: Settings, source: Source) -> Pool:
+def _pool(settings: Settings, source: Source, spec: Spec) -> Pool:
+    gpus = 0 if spec.train else len(spec.gpus.names)
     threads = settings.threads
-    if threads is None and (source.gpu or settings.reload or settings.mode == "train"):
+    workers = None if spec.train else settings.workers
+    one = not gpus and (source.gpu or settings.reload)
+    if threads is None and workers is None and (one or spec.train):
         threads = 1  # a training may take all that the machine has
-    concurrency = None if settings.mode == "train" else settings.max_concurrency or source.max_concurrency
-    return Pool(threads, concurrency, settings.setup_timeout)
+    concurrency = None if spec.train else settings.max_concurrency or source.max_concurrency
+    return Pool(threads, concurrency, settings.setup_timeout, workers, gpus)

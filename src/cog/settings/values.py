@@ -63,6 +63,22 @@ def size(text: str) -> int:
     return number
 
 
+def gpus(text: str) -> tuple[str, ...]:
+    """Numbers or names of GPUs; `all` stands for itself, `none` for an empty tuple."""
+    words = tuple(word.strip() for word in text.split(","))
+    if len(words) == 1 and words[0].lower() in ("all", "none"):
+        return ("all",) if words[0].lower() == "all" else ()
+    if not all(re.fullmatch(r"[0-9]{1,4}|(?:GPU|MIG)-[A-Za-z0-9/-]+", word, re.ASCII) for word in words):
+        raise ValueError(
+            "it must be all, none, or GPUs separated by commas: numbers as in 0,1, or names as in GPU-1a2b3c4d"
+        )
+    if len(set(words)) < len(words):
+        raise ValueError(
+            "it names a GPU twice. Workers share GPUs when there are more of them: --workers or --threads"
+        )
+    return words
+
+
 def switch(text: str) -> bool:
     """A word for yes or no."""
     word = text.strip().lower()
