@@ -6,6 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_SLOW := $(VENV)/.installed-slow
+INSTALLED_BENCH := $(VENV)/.installed-bench
 
 # Tests start hundreds of Pythons; each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -57,14 +58,12 @@ docs: $(INSTALLED) ## Write the generated documents again, check every link, bui
 	$(BIN)/python -m scripts.documents
 	@$(SITE)
 
-bench: $(INSTALLED) ## Measure what the server and the command line add to a model
-	$(BIN)/python benchmarks/cli.py
-	$(BIN)/python benchmarks/overhead.py
-	$(BIN)/python -m benchmarks.streaming
-	$(BIN)/python -m benchmarks.long_output
+# Part of it, or quickly: BENCH="--quick --only async,latency" make bench
+bench: $(INSTALLED_BENCH) ## Measure beside other servers, in up to 25 minutes (in 3: BENCH=--quick), and write docs/performance.md
+	$(BIN)/python -m benchmarks $(BENCH)
 
 clean: ## Remove the environment and everything that was generated
-	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-bench build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml
@@ -73,4 +72,8 @@ $(INSTALLED): pyproject.toml
 
 $(INSTALLED_SLOW): pyproject.toml $(INSTALLED)
 	@PYTHON="$(PYTHON)" scripts/environment.sh "$(VENV)" dev,slow
+	@touch $@
+
+$(INSTALLED_BENCH): pyproject.toml $(INSTALLED)
+	@PYTHON="$(PYTHON)" scripts/environment.sh "$(VENV)" dev,bench
 	@touch $@

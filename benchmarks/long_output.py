@@ -14,27 +14,19 @@ import argparse
 import contextlib
 import json
 import socket
-import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.servers import OURS, Running, mebibytes, processor_seconds, serving, state
+from benchmarks.contestant import Server
+from benchmarks.contestants.ours import Ours
+from benchmarks.launching import ask
+from benchmarks.processes import children, mebibytes, processor_seconds
+from benchmarks.works import STREAM
 
-MODEL = """
-from typing import Iterator
-from cog import BaseRunner, streaming
-
-class Runner(BaseRunner):
-    @streaming
-    def run(self, chunks: int = 1) -> Iterator[str]:
-        for number in range(chunks):
-            yield f"word {number} "
-"""
 ID = "long"
 POLL_EVERY = 0.5
 HEALTH_EVERY = 0.02
@@ -61,25 +53,21 @@ def main() -> None:
         "| beside | chunks | seconds | of the server's processor | server | worker | others waited | came |"
     )
     print("|---|--:|--:|--:|--:|--:|--:|---|")
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        (folder / "run.py").write_text(MODEL)
-        (folder / "cog.yaml").write_text('run: "run.py:Runner"\n')
-        for name, beside in BESIDE.items():
-            for chunks in options.chunks:
-                with serving(OURS, folder) as server:
-                    result = measure(server, chunks, beside)
-                print(
-                    f"| {name} | {chunks:,} | {result.seconds:.1f} | {result.processor:.1f} s | {result.server:.0f} MiB "
-                    f"| {result.worker:.0f} MiB | {result.others:.0f} ms | {result.beside} |",
-                    flush=True,
-                )
+    for name, beside in BESIDE.items():
+        for chunks in options.chunks:
+            with Ours().start(STREAM) as server:
+                result = measure(server, chunks, beside)
+            print(
+                f"| {name} | {chunks:,} | {result.seconds:.1f} | {result.processor:.1f} s | {result.server:.0f} MiB "
+                f"| {result.worker:.0f} MiB | {result.others:.0f} ms | {result.beside} |",
+                flush=True,
+            )
 
 
-def measure(server: Running, chunks: int, beside: Callable[[Running], Beside]) -> Result:
+def measure(server: Server, chunks: int, beside: Callable[[Server], Beside]) -> Result:
     """One prediction, waited for."""
     create(server, 10, {"id": "first"})  # what is made when it is first needed
-    worker = max(server.workers(), key=mebibytes)
+    worker = max(children(server.pid), key=mebibytes)
     before = mebibytes(server.pid), mebibytes(worker), processor_seconds(server.pid)
     with beside(server) as (fields, came), asking(server) as others:
         begun = time.monotonic()
@@ -100,11 +88,14 @@ def measure(server: Running, chunks: int, beside: Callable[[Running], Beside]) -
     )
 
 
-def create(server: Running, chunks: int, fields: dict[str, object]) -> bytes:
+def create(server: Server, chunks: int, fields: dict[str, object]) -> bytes:
     """Start a prediction and wait for its end."""
     body = json.dumps({"input": {"chunks": chunks}, "id": ID, **fields}).encode()
     request = urllib.request.Request(
-        f"{server.url}/predictions", body, {"content-type": "application/json"}, method="POST"
+        f"http://127.0.0.1:{server.port}/predictions",
+        body,
+        {"content-type": "application/json"},
+        method="POST",
     )
     with urllib.request.urlopen(request, timeout=600) as answer:
         found: bytes = answer.read()
@@ -131,9 +122,9 @@ def repeatedly(act: Callable[[], object], pause: float) -> Iterator[list[float]]
         thread.join()
 
 
-def asking(server: Running) -> contextlib.AbstractContextManager[list[float]]:
+def asking(server: Server) -> contextlib.AbstractContextManager[list[float]]:
     """Ask for the health of the server."""
-    return repeatedly(lambda: state(server), HEALTH_EVERY)
+    return repeatedly(lambda: ask(server, "GET", "/health-check"), HEALTH_EVERY)
 
 
 # What is beside: more fields of the request, and afterwards what came of it.
@@ -142,12 +133,12 @@ Beside = contextlib.AbstractContextManager[tuple[dict[str, object], Callable[[],
 
 
 @contextlib.contextmanager
-def nobody(server: Running) -> Iterator[tuple[dict[str, object], Callable[[], str]]]:
+def nobody(server: Server) -> Iterator[tuple[dict[str, object], Callable[[], str]]]:
     yield {}, lambda: ""
 
 
 @contextlib.contextmanager
-def receiver(server: Running) -> Iterator[tuple[dict[str, object], Callable[[], str]]]:
+def receiver(server: Server) -> Iterator[tuple[dict[str, object], Callable[[], str]]]:
     sizes: list[int] = []
     ended = threading.Event()
 
@@ -181,11 +172,11 @@ def receiver(server: Running) -> Iterator[tuple[dict[str, object], Callable[[], 
 
 
 @contextlib.contextmanager
-def poller(server: Running) -> Iterator[tuple[dict[str, object], Callable[[], str]]]:
+def poller(server: Server) -> Iterator[tuple[dict[str, object], Callable[[], str]]]:
     sizes: list[int] = []
 
     def poll() -> None:
-        with urllib.request.urlopen(f"{server.url}/predictions/{ID}", timeout=60) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/predictions/{ID}", timeout=60) as answer:
             sizes.append(len(answer.read()))
 
     with repeatedly(poll, POLL_EVERY) as took:
@@ -198,7 +189,7 @@ def poller(server: Running) -> Iterator[tuple[dict[str, object], Callable[[], st
 
 
 @contextlib.contextmanager
-def reader(server: Running, *, stops: bool = False) -> Iterator[tuple[dict[str, object], Callable[[], str]]]:
+def reader(server: Server, *, stops: bool = False) -> Iterator[tuple[dict[str, object], Callable[[], str]]]:
     """Somebody who reads the events; or, if it `stops`, nothing more once the first has come, until the prediction has
     ended."""
     got, last, go_on = 0, b"", threading.Event()
@@ -228,7 +219,7 @@ def reader(server: Running, *, stops: bool = False) -> Iterator[tuple[dict[str, 
         thread.join()
 
 
-def attached(server: Running, buffer: int) -> socket.socket:
+def attached(server: Server, buffer: int) -> socket.socket:
     """A connection on which the events come, as soon as there is a prediction; `buffer` is what the system holds of what
     is not read."""
     head = (
@@ -246,12 +237,12 @@ def attached(server: Running, buffer: int) -> socket.socket:
 
 
 @contextlib.contextmanager
-def stopped(server: Running) -> Iterator[tuple[dict[str, object], Callable[[], str]]]:
+def stopped(server: Server) -> Iterator[tuple[dict[str, object], Callable[[], str]]]:
     with reader(server, stops=True) as found:
         yield found
 
 
-BESIDE: dict[str, Callable[[Running], Beside]] = {
+BESIDE: dict[str, Callable[[Server], Beside]] = {
     "nobody": nobody,
     "webhooks": receiver,
     "a poll every 0.5 s": poller,

@@ -1,0 +1,1 @@
+"""How fast this server is beside others: `python -m benchmarks`."""

@@ -1,0 +1,45 @@
+"""This server, from this folder, in an environment of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from benchmarks.contestant import Server, Speech
+from benchmarks.contestants import cogs
+from benchmarks.environments import ROOT, environment
+from benchmarks.launching import Launch, launched
+from benchmarks.works import NOOP_SYNC, Work
+
+_QUEUE = ("--max-queue", "64")
+
+
+@dataclass(frozen=True)
+class Ours:
+    """Without `batching` a model that could take batches gets one request at a time."""
+
+    batching: bool = True
+
+    @property
+    def key(self) -> str:
+        return "ours" if self.batching else "unbatched"
+
+    @property
+    def title(self) -> str:
+        return "this server" if self.batching else "this server, no batches"
+
+    @contextmanager
+    def start(self, work: Work) -> Iterator[Server]:
+        python = environment("ours", ("--editable", str(ROOT)), work)
+        flags = _QUEUE if work == NOOP_SYNC else ()
+        launch = Launch(
+            lambda port: (python, "-m", "cog.server.http", "--host", "127.0.0.1", "--threads", "1", *flags),
+            cogs.files(work),
+            path="/predictions",
+            speech=Speech.COG,
+            health="/health-check",
+            variables=cogs.variables(work),
+        )
+        with launched(self.title, launch, work) as server:
+            yield server
