@@ -23,6 +23,7 @@ class Spec:
     environment: Mapping[str, str]
     max_concurrency: int | None = None
     cancel_grace: float = 10.0
+    predict_timeout: float | None = None
     train: bool = False
     survey: bool = False
     gpus: Gpus = field(default_factory=Gpus)

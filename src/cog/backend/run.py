@@ -6,6 +6,7 @@ import asyncio
 from typing import Protocol
 
 from cog.backend.protocol import Sink
+from cog.prediction.events import Done, Status
 
 
 class Host(Protocol):
@@ -18,7 +19,7 @@ class Host(Protocol):
 class WorkerRun:
     """A run on a worker: `Run` of the backend's protocol."""
 
-    __slots__ = ("_worker", "canceling", "deadline", "ended", "folder", "number", "sink")
+    __slots__ = ("_worker", "canceling", "deadline", "ended", "folder", "number", "overtime", "sink")
 
     def __init__(self, worker: Host, number: int, folder: str, sink: Sink) -> None:
         self._worker = worker
@@ -27,8 +28,23 @@ class WorkerRun:
         self.sink = sink
         self.canceling = False
         self.ended = False
-        self.deadline: asyncio.TimerHandle | None = None
+        self.overtime: str | None = None  # why it is cancelled, when that is for the time that it takes
+        self.deadline: asyncio.TimerHandle | None = (
+            None  # of its end; once it is cancelled that of its worker
+        )
 
     def cancel(self) -> None:
         """Ask for its end."""
         self._worker.cancel(self)
+
+    def disarm(self) -> None:
+        """Its deadline counts no more."""
+        if self.deadline is not None:
+            self.deadline.cancel()
+            self.deadline = None
+
+    def verdict(self, done: Done) -> Done:
+        """How it ends, given what became of it: what took too long has failed, unless it came to its end all the same."""
+        if self.overtime is None or done.status is not Status.CANCELED:
+            return done
+        return done._replace(status=Status.FAILED, error=self.overtime)

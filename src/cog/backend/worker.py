@@ -139,14 +139,24 @@ class Worker:
             del self._runs[number]
             self._gone = True
             raise NotReady(f"worker {self.index} has ended")
+        if (limit := self.spec.predict_timeout) is not None:
+            run.deadline = self._loop.call_later(limit, self._on_overtime, run, limit)
         sink(Started(time.time()))
         return run
+
+    def _on_overtime(self, run: WorkerRun, limit: float) -> None:
+        run.overtime = (
+            f"TimeoutError: the prediction took longer than --predict-timeout {limit:g} seconds, so it was stopped. Ask for "
+            "less work at a time, or allow more with --predict-timeout (COG_PREDICT_TIMEOUT)"
+        )
+        self.cancel(run)
 
     def cancel(self, run: WorkerRun) -> None:
         """Cancel a run: once, however often it is asked. After the grace it ends without the model's consent."""
         if run.canceling or run.ended:
             return
         run.canceling = True
+        run.disarm()
         if self.frozen:
             self.kill(_FROZEN)
             return
@@ -278,10 +288,8 @@ class Worker:
     def _finish(self, run: WorkerRun, done: Done) -> None:
         del self._runs[run.number]
         run.ended = True
-        if run.deadline is not None:
-            run.deadline.cancel()
-            run.deadline = None
-        run.sink(done)
+        run.disarm()
+        run.sink(run.verdict(done))
 
     def _take_text(self, text: str, source: Source) -> None:
         """Bytes from a descriptor belong to the one run in flight, if there is exactly one."""
@@ -327,5 +335,5 @@ class Worker:
 
 _FROZEN: Final = (
     "it did not answer any more (it was stopped, or C code in the model held Python's interpreter lock), and one of its "
-    "predictions was cancelled"
+    "predictions was cancelled or took longer than --predict-timeout"
 )

@@ -119,6 +119,7 @@ def _spec(settings: Settings, source: Source, folders: RuntimeFolder) -> Spec:
         train=train,
         gpus=_gpus(settings, source),
         cancel_grace=settings.cancel_grace,
+        predict_timeout=None if train else settings.predict_timeout or None,
     )
 
 

@@ -119,7 +119,9 @@ class Server:
         return Succession(lambda aside: LocalBackend(spec, pool, aside=aside))
 
     def _learner_of(self, spec: Spec, reference: str) -> Occasional:
-        spec = replace(spec, max_concurrency=None, train=True, gpus=spec.gpus.together())
+        spec = replace(
+            spec, max_concurrency=None, train=True, predict_timeout=None, gpus=spec.gpus.together()
+        )
         pool = Pool(1, 1, self._settings.setup_timeout)
         return Occasional(
             lambda survey: LocalBackend(replace(spec, survey=survey), pool, aside=True), reference

@@ -86,6 +86,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
            "How long running predictions may take to finish once the server was told to end.", "SECONDS"),
     Option("cancel_grace", "--cancel-grace", "COG_CANCEL_GRACE", values.seconds, "10",
            "How long a canceled prediction may clean up before its process is killed.", "SECONDS"),
+    Option("predict_timeout", "--predict-timeout", "COG_PREDICT_TIMEOUT", values.seconds, "0",
+           "How long the model may take for one prediction; then it is stopped like a canceled one, and has failed. Waiting for "
+           "files or a place does not count. 0: for ever.", "SECONDS"),
     Option("max_body", "--max-body", "COG_MAX_BODY", values.size, "100MiB", "Largest request body.", "SIZE"),
     Option("max_download", "--max-download", "COG_MAX_DOWNLOAD", values.size, "1GiB",
            "Largest input file to download.", "SIZE"),
@@ -166,6 +169,7 @@ class Settings:
     keep: float
     drain_timeout: float
     cancel_grace: float
+    predict_timeout: float
     max_body: int
     max_download: int
     max_files: int
