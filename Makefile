@@ -26,8 +26,9 @@ JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
 test: check ## Run the checks and the tests
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
+# They load the machine, or wait for a container engine: two at a time.
 test-slow: $(INSTALLED_SLOW) ## Run the tests that take minutes or need more tools
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -n 2 --dist loadgroup --durations 20
 
 # Minutes of it find what seconds do not: SECONDS=3600 make soak
 SECONDS ?= 600

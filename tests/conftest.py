@@ -20,6 +20,13 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs in one process with `--dist loadgroup`: all that uses the container engine, else the tests of a file."""
+    for item in items:
+        engine = item.get_closest_marker("containers") is not None
+        item.add_marker(pytest.mark.xdist_group("containers" if engine else item.nodeid.partition("::")[0]))
+
+
 def _serve_in(root: Path) -> Iterator[Serve]:
     numbers = itertools.count()
     with contextlib.ExitStack() as stack:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from machine.knowledge import DATA_URL, TERMINAL, Known
-from machine.subject import Client, Subject, resident, until_settled, zombies
+from machine.subject import Client, Subject, until_settled, zombies
 from machine.subject import descriptors as count_descriptors
 from support.receiving import Receiver
 from support.serving import Response, Server, until
@@ -188,8 +188,8 @@ class Grounds(RuleBasedStateMachine):
         # The connections on which webhooks were sent may be kept for the next ones.
         allowed = self.subject.descriptors + 6
         until_settled(lambda: count_descriptors(self.server), allowed, "open descriptors")
-        # Slow readers' answers are kept; tests/soak looks at memory closely.
-        assert resident(self.server) < self.subject.memory + 150_000_000
+        # Measured over many runs: up to 12 MB more than when it was new. tests/soak looks at memory more closely.
+        until_settled(self.subject.unexplained, self.subject.memory + 40_000_000, "bytes of memory")
         for path in self.server.folder.glob("t*.*"):
             path.unlink()
 

@@ -236,6 +236,7 @@ class Machine(Grounds):
         body = {"id": token, "input": {"token": token, "size": size}}
         client = Client(self.server.url, "POST", "/predictions", body, receive_buffer=4096)
         client.read_some(10)
+        self.subject.keeps(size)
         assert self.server.get(f"/predictions/{token}").json()["status"] == "succeeded"
         self.a_free_slot_is_free()
         if leave:

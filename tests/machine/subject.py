@@ -7,13 +7,17 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from support.serving import DEADLINE, Response, Server, serving, until, write_model
+
+# Seconds for which ended predictions are kept.
+KEEP: Final = 10
 
 _MODEL = '''
 import asyncio, os, time
@@ -131,9 +135,20 @@ class Subject:
     temporary: Path
     descriptors: int = 0
     memory: int = 0
+    _kept: list[tuple[float, int]] = field(default_factory=list)
 
     def measure(self) -> None:
-        self.descriptors, self.memory = descriptors(self.server), resident(self.server)
+        self.descriptors, self.memory = descriptors(self.server), self.unexplained()
+
+    def keeps(self, size: int) -> None:
+        """A prediction with an output of so many bytes has ended: for KEEP seconds the server has it."""
+        self._kept.append((time.monotonic(), size))
+
+    def unexplained(self) -> int:
+        """The server's memory in bytes without the large predictions that it still keeps, as it should."""
+        since = time.monotonic() - KEEP
+        self._kept = [(ended_at, size) for ended_at, size in self._kept if ended_at >= since]
+        return resident(self.server) - sum(size for _, size in self._kept)
 
     def folders(self) -> int:
         """How many predictions have a folder now."""

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from machine.machine import Machine
-from machine.subject import ASYNC, SYNC, Subject, subject
+from machine.subject import ASYNC, KEEP, SYNC, Subject, subject
 from support.receiving import receiving
 
 KINDS = {"sync": (SYNC, 2, ("--threads", "2")), "async": (ASYNC, 4, ())}
@@ -30,7 +30,7 @@ def machine_of(kind: str, root: Path) -> Iterator[type[Machine]]:
         def begin() -> Subject:
             if not current:
                 folder = root / str(next(numbers))
-                current.append(stack.enter_context(subject(folder, source, "--keep", "10", *flags)))
+                current.append(stack.enter_context(subject(folder, source, "--keep", str(KEEP), *flags)))
             return current[0]
 
         def end() -> None:

@@ -165,19 +165,35 @@ class Server:
 
 
 def children(pid: int) -> list[int]:
-    """The children of a process that run; the guard of a server's workers is not counted."""
-    found = []
+    """The children of a process that run. The guard of a server's workers is not counted, nor is what has not become a
+    program of its own yet: between fork and exec it has the words of its parent, and may be the guard."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        own = _words(pid)
+        for child in _children(pid):
+            with contextlib.suppress(OSError):
+                words = _words(child)
+                if words != own and b"cog-guard" not in words:
+                    found.append(child)
+    return found
+
+
+def _children(pid: int) -> Iterator[int]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == pid and state != "Z" and not is_guard(int(stat.parent.name)):
-                found.append(int(stat.parent.name))
-    return found
+            if int(parent) == pid and state != "Z":
+                yield int(stat.parent.name)
+
+
+def _words(pid: int) -> list[bytes]:
+    """The command line of a process."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
 
 
 def is_guard(pid: int) -> bool:
     """True for the process that kills the workers of a server that is gone."""
-    return b"cog-guard" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return b"cog-guard" in _words(pid)
 
 
 def until(look: Callable[[], Any], enough: Callable[[Any], bool], timeout: float = DEADLINE) -> Any:
