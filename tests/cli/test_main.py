@@ -61,7 +61,7 @@ def test_the_nearest_command_is_named(name: str, nearest: str, tmp_path: Path) -
 def test_a_name_that_is_near_to_none_lists_them(tmp_path: Path) -> None:
     done = called("xyzzy", folder=tmp_path)
     assert done.code == 1
-    assert "There are init, run, serve, exec, build, push, login, doctor, completion." in done.err
+    assert "There are init, run, serve, bench, exec, build, push, login, doctor, completion." in done.err
 
 
 @pytest.mark.parametrize(("name", "meant"), [*zip(LATER, LATER, strict=True), ("playgrond", "playground")])

@@ -275,3 +275,29 @@ def test_whatever_the_file_holds(parts: list[str], tmp_path: Path) -> None:
     write(tmp_path, "class Runner:\n    def run(self, a: int = " + " ".join(parts) + ") -> str: ...\n")
     with contextlib.suppress(OutlineError):
         read(tmp_path, "run.py:Runner")
+
+
+MARKED = """
+from cog import BaseRunner, concurrent, streaming
+import cog
+SIZE = 3
+
+class Runner(BaseRunner):
+    @cog.concurrent(max=4)
+    @streaming
+    @other(max=9)
+    async def run(self) -> str: ...
+
+class Later(BaseRunner):
+    @concurrent(max=SIZE)
+    def run(self) -> str: ...
+"""
+
+
+def test_how_it_is_called_and_what_its_decorators_say(tmp_path: Path) -> None:
+    write(tmp_path, MARKED)
+    found = read(tmp_path, "run.py:Runner")
+    assert (found.asynchronous, found.marks) == (True, {"cog.concurrent": {"max": 4}, "cog.streaming": {}})
+    found = read(tmp_path, "run.py:Later")
+    assert (found.asynchronous, found.marks) == (False, {"cog.concurrent": {}})
+    assert read(write(tmp_path, "from other import Runner"), "run.py:Runner").asynchronous is None

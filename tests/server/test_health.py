@@ -156,6 +156,7 @@ def test_from_starting_to_ready(serve: Any) -> None:
     assert TIME.fullmatch(shown["setup"]["started_at"])
     assert TIME.fullmatch(shown["setup"]["completed_at"])
     assert shown["setup"]["started_at"] < shown["setup"]["completed_at"]
+    assert server.get("/ready").json() == {"status": "READY", "slots": 1}
     assert shown["version"].keys() == {"cog", "coglet", "python_sdk", "python"}
     assert shown["version"]["python"] == platform.python_version()
     assert server.predict().json()["output"] == 1

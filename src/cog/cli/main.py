@@ -37,6 +37,7 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
         Entry("init", "Write a new model into this folder", "cog.cli.init"),
         Entry("run", "Run the model once", "cog.cli.run"),
         Entry("serve", "Serve the model over HTTP", "cog.cli.serve"),
+        Entry("bench", "Measure the model under load", "cog.cli.bench"),
         Entry("exec", "Run a command in the model's environment", "cog.cli.exec"),
         Entry("predict", "The old name of run", "cog.cli.predict", hidden=True),
         Entry("train", "Train the model", "cog.cli.train", hidden=True),

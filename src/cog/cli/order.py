@@ -118,12 +118,22 @@ def order_options(command: Command) -> Command:
     return command
 
 
+input_option = click.option(
+    "-i", "--input", "items", multiple=True, metavar="NAME=VALUE", shell_complete=_complete,
+    help="An input. NAME=@FILE is a file's content; the same NAME again makes a list.",
+)  # fmt: skip
+setup_timeout_option = click.option(
+    "--setup-timeout", type=float, metavar="SECONDS", default=SETUP_TIMEOUT,
+    help=f"How long the model may take to be ready. Default: {SETUP_TIMEOUT:g}.",
+)  # fmt: skip
+gpus_option = click.option(
+    "--gpus", metavar="GPUS",
+    help="Which GPUs the model sees: all, none, how many, or device=0,2. Default: all.",
+)  # fmt: skip
+
 _OPTIONS: Final[tuple[Callable[[Command], Command], ...]] = (
     click.argument("image", required=False),
-    click.option(
-        "-i", "--input", "items", multiple=True, metavar="NAME=VALUE", shell_complete=_complete,
-        help="An input. NAME=@FILE is a file's content; the same NAME again makes a list.",
-    ),
+    input_option,
     click.option(
         "--json", "json", metavar="JSON",
         help="All inputs as one JSON object, @FILE, or - for stdin. The whole response is then the result, as JSON.",
@@ -138,16 +148,10 @@ _OPTIONS: Final[tuple[Callable[[Command], Command], ...]] = (
     docker_option,
     engine_option,
     click.option("--url", metavar="URL", help="Use the server that runs there; nothing is started here."),
-    click.option(
-        "--setup-timeout", type=float, metavar="SECONDS", default=SETUP_TIMEOUT,
-        help=f"How long the model may take to be ready. Default: {SETUP_TIMEOUT:g}.",
-    ),
+    setup_timeout_option,
     click.option(
         "--use-replicate-token", is_flag=True,
         help=f"Give the model {_TOKEN}, as replicate_api_token of its context.",
     ),
-    click.option(
-        "--gpus", metavar="GPUS",
-        help="Which GPUs the model sees: all, none, how many, or device=0,2. Default: all.",
-    ),
+    gpus_option,
 )  # fmt: skip

@@ -78,10 +78,10 @@ def _ask_here(order: Order, session: Session, context: dict[str, str], *, train:
         from cog.client.connection import Connection
         from cog.client.model import RemoteModel
 
-        with ServerLog(server.log, session.screen).shown() as log, _told(server):
+        with ServerLog(server.log, session.screen).shown() as log, told(server):
             model = RemoteModel(Connection("localhost", server.socket))
             links = Links(server.folder)
-            asking = Asking(model, session.screen, look=lambda: _look(server), settle=log.settle, links=links)
+            asking = Asking(model, session.screen, look=lambda: look(server), settle=log.settle, links=links)
             asking.ask(request)
             model.connection.close()
             server.end()
@@ -98,7 +98,7 @@ def _begin(
     if not _at_hand(
         project, order
     ):  # nobody waits minutes for an environment, and then is told of a wrong name
-        request = _request(order, context, project, named, train=train)
+        request = checked(order, context, project, named, train=train)
     environment = open_environment(project, no_env=order.no_env, screen=session.screen)
     variables = {
         **runtime.variables(project, environment, order.env),
@@ -109,7 +109,7 @@ def _begin(
     }
     flags = (*FLAGS, "--x-mode", "train") if train else FLAGS
     server.order(project.folder, variables, flags)
-    request = request or _request(order, context, project, named, train=train)
+    request = request or checked(order, context, project, named, train=train)
     server.release()
     return request
 
@@ -123,7 +123,7 @@ def _at_hand(project: Project, order: Order) -> bool:
     return existing(project.config, project.folder) is not None
 
 
-def _request(
+def checked(
     order: Order, context: Mapping[str, str], project: Project, named: str, *, train: bool
 ) -> Request:
     """What the model is asked, held against its source."""
@@ -131,11 +131,11 @@ def _request(
 
     request = Request.read(order, context, train=train)
     version = None if order.no_env else project.config.build.python_version
-    request.given.check(project.folder, named, _numbers(version), train=train)
+    request.given.check(project.folder, named, numbers(version), train=train)
     return request
 
 
-def _numbers(version: str | None) -> tuple[int, int] | None:
+def numbers(version: str | None) -> tuple[int, int] | None:
     """`3.12.1` as (3, 12)."""
     major, minor, *_ = [*(version or "").split("."), ""]
     return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None
@@ -155,7 +155,7 @@ def reference(project: Project, *, train: bool = False) -> str:
     return found
 
 
-def _look(server: Runtime) -> None:
+def look(server: Runtime) -> None:
     """Raises:
     ModelFailed: the server has ended.
     """
@@ -174,11 +174,11 @@ def _look(server: Runtime) -> None:
 
 
 @contextmanager
-def _told(server: Runtime) -> Iterator[None]:
+def told(server: Runtime) -> Iterator[None]:
     """A server of our own that cannot be reached is one that has ended; that is what is told then."""
     try:
         yield
     except ServerUnreachable:
         server.wait_ended(1.0)
-        _look(server)
+        look(server)
         raise

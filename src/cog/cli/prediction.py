@@ -163,7 +163,7 @@ class Asking:
             delivery.finish(prediction.get("output"))
         self._results.finish()  # before the times are told
         if not succeeded:
-            raise ModelFailed(_failure(noun, prediction))
+            raise ModelFailed(failure(noun, prediction))
 
     def _saved(self, path: Path) -> None:
         self._screen.say(f"Written output to {path}")
@@ -179,7 +179,7 @@ class Asking:
         self._screen.note(f"{started_here}{noun} {took:.1f} s")
 
 
-def _failure(noun: str, prediction: Mapping[str, Any]) -> str:
+def failure(noun: str, prediction: Mapping[str, Any]) -> str:
     """`Prediction failed: ValueError: bad thing`."""
     head = f"{noun.capitalize()} {prediction.get('status')}"
     error = prediction.get("error")

@@ -8,17 +8,34 @@ import os
 import select
 import threading
 from collections.abc import Iterator
-from typing import IO, Final
-
-from cog.cli.screen import Screen
+from typing import IO, Final, Protocol
 
 _PIECE: Final = 65536
+_TAIL: Final = 16384  # characters
+
+
+class Writer(Protocol):
+    """Takes text, such as a screen."""
+
+    def write(self, text: str) -> None:
+        """Whole lines or parts of them."""
+
+
+class Tail:
+    """Keeps the end of what is written: nobody wants to see what a model prints a thousand times a second."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        """Keep it."""
+        self.text = (self.text + text)[-_TAIL:]
 
 
 class ServerLog:
     """Reads the pipe of a server and shows it, from a thread of its own."""
 
-    def __init__(self, pipe: IO[bytes], screen: Screen) -> None:
+    def __init__(self, pipe: IO[bytes], screen: Writer) -> None:
         self._descriptor = pipe.fileno()
         self._screen = screen
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")

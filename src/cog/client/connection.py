@@ -41,6 +41,16 @@ class Answer(NamedTuple):
         return text[:_LONGEST_EXCERPT] or "it does not say why"
 
 
+class Address(NamedTuple):
+    """Where a server is: `prefix` goes before every path; with `socket` connections go to the one that lies there."""
+
+    host: str
+    port: int | None
+    secure: bool
+    prefix: str
+    socket: str | None
+
+
 class _LocalConnection(HTTPConnection):
     """HTTP over a socket that lies in a folder."""
 
@@ -86,6 +96,11 @@ class Connection:
         self._prefix = quote(parts.path.rstrip("/"), safe=_SAFE, errors="surrogateescape")
         self._path = path
         self._kept: HTTPConnection | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where it leads, for whoever connects by other means."""
+        return Address(self._host, self._port, self._secure, self._prefix, self._path)
 
     def call(
         self,

@@ -52,6 +52,16 @@ class RemoteModel:
             )
         return str(document["status"])
 
+    def slots(self) -> int | None:
+        """How many predictions the server runs at once; None where it does not tell.
+
+        Raises:
+            ServerUnreachable: there is no server.
+        """
+        document = self.connection.call("GET", "/ready").json()
+        slots = document.get("slots") if isinstance(document, dict) else None
+        return slots if isinstance(slots, int) else None
+
     def wait_ready(self, timeout: float, look: Callable[[], None]) -> None:
         """Return when the model can be asked. `look` is called in between; it may raise. `timeout` is in seconds.
 

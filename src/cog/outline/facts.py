@@ -30,7 +30,8 @@ class Outline:
     """A model as its source shows it; nothing of it was run.
 
     `name` is the class or function, `output` the return annotation as the source has it. `complete` is True when
-    `parameters` are certainly all that the model has: only then is another name certainly wrong.
+    `parameters` are certainly all that the model has: only then is another name certainly wrong. `asynchronous` is None
+    where the source does not tell; `marks` are Cog's decorators by their full names, with their literal arguments.
     """
 
     name: str
@@ -38,6 +39,8 @@ class Outline:
     parameters: tuple[Parameter, ...] = ()
     output: str | None = None
     complete: bool = False
+    asynchronous: bool | None = None
+    marks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
     def properties(self) -> dict[str, Mapping[str, object]]:

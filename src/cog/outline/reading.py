@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from cog.errors import OutlineError
+from cog.outline import marks
 from cog.outline.facts import Outline
 from cog.outline.names import Binding, Function, Module, Scope, Unknown
 from cog.outline.parameters import parameters
@@ -100,6 +101,8 @@ def _outline(name: str, node: ast.AST | None, module: Module, methods: tuple[str
         parameters(function, skip, module, inner, trusted=trusted),
         None if function.returns is None else ast.unparse(function.returns),
         complete=trusted and not variadic,
+        asynchronous=isinstance(function, ast.AsyncFunctionDef),
+        marks=marks.read(function, module),
     )
 
 

@@ -87,10 +87,11 @@ class Routes(Records):
         return _json(body)
 
     async def ready(self, request: Request) -> Response:
-        """GET /ready: 200 while requests may be sent here, else 503."""
+        """GET /ready: 200 while requests may be sent here, else 503. `slots` are the predictions that it runs at once."""
         status = self._health.status()
         ready = status in ("READY", "BUSY") and not self._service.draining
-        return _json({"status": status}, 200 if ready else 503)
+        body = {"status": status, "slots": self._service.backend.slots}
+        return _json(body, 200 if ready else 503)
 
     async def live(self, request: Request) -> Response:
         """GET /live: 503 when only a new server will help."""
