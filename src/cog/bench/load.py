@@ -50,7 +50,11 @@ def measure(
 ) -> Step:
     """Load the server with `concurrency` requests at a time, and say what came of it. `show` is called now and then
     with what was counted so far and since when; what it raises ends the measurement."""
-    return asyncio.run(_Load(target, pace).run(setup, concurrency, slots, show))
+    running = _Load(target, pace).run(setup, concurrency, slots, show)
+    try:
+        return asyncio.run(running)
+    finally:
+        running.close()  # an interrupt may come before it has begun
 
 
 class _Load:
