@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Coroutine
 from typing import Final
 
-from cog.backend import checkup, growth, strays
+from cog.backend import checkup, strays
 from cog.backend.guard import Guard
 from cog.backend.head_start import HeadStart
 from cog.backend.life import Life
@@ -17,6 +17,7 @@ from cog.backend.owner import Fate, Spec
 from cog.backend.pool import Pool
 from cog.backend.protocol import Order, Run, Sink, Standing, State, Watcher
 from cog.backend.seat import Deaths, Seat
+from cog.backend.staffing import Staffing
 from cog.backend.worker import Worker
 from cog.errors import NotReady, WorkerDied
 from cog.prediction.events import Source
@@ -47,7 +48,6 @@ class LocalBackend:
         self._seats: list[Seat] = []
         self._shown: Life | None = None  # whose setup the standing tells
         self._measured = False
-        self._refused = False  # further workers did not fit into memory
         self._state = State.STARTING
         self._cause: str | None = None
         self._deaths = Deaths()
@@ -58,7 +58,9 @@ class LocalBackend:
         self._guard = Guard(self._mark)
         self.signature: Signature | None = None
         self.once_ready = False
-        self.grown = asyncio.Event()  # it has as many workers as it will have, for the time being
+        self._staffing = Staffing(
+            pool, self._news, self._workers, self._seats, lambda: None if self.stopping else self._add_seat()
+        )
 
     # What the service asks
 
@@ -89,14 +91,19 @@ class LocalBackend:
         """How many runs there are."""
         return sum(worker.busy for worker in self._workers)
 
+    @property
+    def grown(self) -> asyncio.Event:
+        """It has as many workers as it will have, for the time being."""
+        return self._staffing.grown
+
     def take_charge(self) -> None:
         """It is no longer aside: it serves."""
         self._news.aside = False
 
     def take_room(self) -> None:
         """There is more memory than before: the workers that did not fit may do so now."""
-        if self._refused and self._workers:
-            self._spawn(self._add_workers(self._workers[0]))
+        if self._staffing.refused and self._workers and self.signature is not None:
+            self._spawn(self._staffing.grow(self._workers[0], is_async=self.signature.is_async))
 
     async def start(self, watcher: Watcher) -> None:
         """Start the first worker; the others follow when it is ready."""
@@ -228,7 +235,8 @@ class LocalBackend:
         self._become(State.READY, None)
         if not self.once_ready:
             self.once_ready = True
-            self._grow(worker, signature)
+            self._staffing.check(signature)
+            self._spawn(self._staffing.grow(worker, is_async=signature.is_async))
 
     def worker_broken(self, worker: Worker, cause: str) -> None:
         """Its setup failed."""
@@ -253,7 +261,7 @@ class LocalBackend:
         self._deaths.count = 0
         if not self._measured and len(self._seats) > 1:
             self._measured = True
-            self._spawn(self._shrink())
+            self._spawn(self._staffing.shrink())
 
     def worker_changed(self, worker: Worker) -> None:
         """Its number of free slots changed."""
@@ -288,37 +296,3 @@ class LocalBackend:
             self._news.state(state, cause, self.standing.setup)
         self._state, self._cause = state, cause
         self._watcher.changed()
-
-    # More workers
-
-    def _grow(self, first: Worker, signature: Signature) -> None:
-        threads, workers = self._pool.wanted, self._pool.workers
-        if signature.is_async and threads is not None and threads > 1:
-            self._news.threads_ignored()
-        if not signature.is_async and threads is not None and workers is not None and threads != workers:
-            self._news.workers_ignored(workers, threads)
-        self._spawn(self._add_workers(first))
-
-    async def _add_workers(self, first: Worker) -> None:
-        """Start the further workers one after another, while they fit into the memory that is free."""
-        wanted, why = growth.wanted(
-            self._pool, first.pid, is_async=self.signature is not None and self.signature.is_async
-        )
-        while len(self._seats) < wanted:
-            refusal = await asyncio.to_thread(growth.refusal, [worker.pid for worker in self._workers])
-            self._refused = refusal is not None
-            if refusal is not None or self._stopping.is_set():
-                why = refusal or why
-                break
-            await self._add_seat().settled
-        self._news.grown(len(self._workers), wanted, why)
-        self.grown.set()
-
-    async def _shrink(self) -> None:
-        """Measure again after a first prediction: models often take their memory only then."""
-        workers = [worker for worker in self._workers if worker.ready]
-        surplus, why = await asyncio.to_thread(growth.surplus, [worker.pid for worker in workers])
-        for worker in sorted(workers, key=lambda worker: -worker.index)[:surplus]:
-            self._news.too_large(worker.index, why)
-            self._seats[worker.index].given_up = True
-            worker.retire("it does not fit into memory beside the others")
