@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 from cog.version import __version__
 
 if TYPE_CHECKING:
-    from cog.sdk.decorators import concurrent, streaming
+    from cog.sdk.decorators import batch, concurrent, streaming
     from cog.sdk.deprecated import ExperimentalFeatureWarning, emit_metric
     from cog.sdk.exceptions import CancelationException
     from cog.sdk.field import FieldInfo, Input
     from cog.sdk.iterators import AsyncConcatenateIterator, ConcatenateIterator, Opaque
     from cog.sdk.model import BaseModel
     from cog.sdk.runner import BasePredictor, BaseRunner
-    from cog.sdk.scope import current_scope
+    from cog.sdk.scope import current_batch, current_scope
     from cog.sdk.types import File, Path, Secret, URLFile, URLPath
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "FieldInfo",
     "streaming",
     "concurrent",
+    "batch",
     "CancelationException",
     # types of inputs and outputs
     "BaseModel",
@@ -43,6 +44,7 @@ __all__ = [
     "AsyncConcatenateIterator",
     # the running prediction
     "current_scope",
+    "current_batch",
     # deprecated
     "ExperimentalFeatureWarning",
     "emit_metric",
@@ -52,13 +54,13 @@ __all__ = [
 # Where each name lives. They are imported when they are asked for: the command line, whose modules are of this package
 # too, has no use for them, and must answer quickly.
 _PLACES: Final = {
-    "decorators": ("concurrent", "streaming"),
+    "decorators": ("batch", "concurrent", "streaming"),
     "exceptions": ("CancelationException",),
     "field": ("FieldInfo", "Input"),
     "iterators": ("AsyncConcatenateIterator", "ConcatenateIterator", "Opaque"),
     "model": ("BaseModel",),
     "runner": ("BasePredictor", "BaseRunner"),
-    "scope": ("current_scope",),
+    "scope": ("current_batch", "current_scope"),
     "types": ("File", "Path", "Secret", "URLFile", "URLPath"),
 }
 # [compat] Once `import cog` imported these too: models write `cog.types.Path`.

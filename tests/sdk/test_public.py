@@ -28,6 +28,8 @@ NAMES = [
     "AsyncConcatenateIterator",
     "CancelationException",
     "current_scope",
+    "current_batch",
+    "batch",
     "streaming",
     "concurrent",
     "ExperimentalFeatureWarning",
@@ -141,3 +143,40 @@ def test_the_scope_of_tasks_is_their_own() -> None:
         return list(await asyncio.gather(one("a"), one("b")))
 
     assert asyncio.run(both()) == ["a", "b"]
+
+
+def test_batch_marks_and_returns_the_function() -> None:
+    def run(text: list[str]) -> list[str]:
+        return text
+
+    def rule(function: Any) -> Any:
+        return function.__cog_batch__
+
+    assert cog.batch(run) is run
+    assert rule(run) == (8, 0.005, ())
+    assert cog.batch(max_size=2, max_wait=1, same=["a"])(run) is run
+    assert rule(run) == (2, 1.0, ("a",))
+    assert run(["a"]) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({"max_size": 0}, ValueError, "max_size must be at least 1"),
+        ({"max_size": True}, TypeError, "takes an int"),
+        ({"max_size": "8"}, TypeError, "takes an int"),
+        ({"max_wait": -1}, ValueError, "no time to wait"),
+        ({"max_wait": float("nan")}, ValueError, "no time to wait"),
+        ({"max_wait": "1"}, TypeError, "takes seconds"),
+        ({"same": "steps"}, TypeError, "names of parameters"),
+        ({"same": [1]}, TypeError, "names of parameters"),
+        ({"same": None}, TypeError, "names of parameters"),
+    ],
+)
+def test_batch_says_what_is_wrong_where_it_stands(given: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        cog.batch(**given)
+
+
+def test_without_a_batch_the_current_one_is_the_current_scope() -> None:
+    assert cog.current_batch() == [cog.current_scope()]

@@ -79,7 +79,7 @@ def test_they_run_in_the_order_of_their_arrival(server: Server) -> None:
         ended = server.wait_for(name)
         assert (ended["status"], ended["output"]) == ("succeeded", [f"{name} 0"])
         assert "queue_position" not in ended["metrics"]
-        assert ("queue_time" in ended["metrics"]) == (index > 0)
+        assert "queue_time" in ended["metrics"] or index == 0
     assert server.wait_health("READY")
 
 

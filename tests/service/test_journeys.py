@@ -20,6 +20,7 @@ from cog.files.threads import complete
 from cog.prediction.events import Done, Event, Log, Metric, Started, Status
 from cog.prediction.record import Prediction
 from cog.prediction.request import PredictionRequest
+from cog.service.capacity import Limits
 from cog.service.intake import InputFile, Intake
 from cog.service.service import Service
 from support.scripted import ERRORS, Gates, ScriptedBackend, ScriptedRun, Witness, courier
@@ -39,7 +40,9 @@ class Stage:
         self.courier = courier(folders, self.gates, max_output=ROOM)
         self.witnesses: list[Witness] = []
         self.predictions: list[Prediction] = []
-        self.service = Service(self.backend, self.courier, self._audience, lambda *_: None, max_queue=queue)
+        self.service = Service(
+            self.backend, self.courier, self._audience, lambda *_: None, limits=Limits(max_queue=queue)
+        )
 
     def _audience(self, request: PredictionRequest) -> list[Witness]:
         self.witnesses.append(Witness())

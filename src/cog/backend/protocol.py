@@ -40,17 +40,30 @@ class Standing(NamedTuple):
     cause: str | None = None
 
 
+class Member(NamedTuple):
+    """One prediction of a batch: its folder, its context, and who takes the events that are its own."""
+
+    folder: str
+    context: Mapping[str, str]
+    sink: Sink
+
+
 class Order(NamedTuple):
     """One run of the model: the one thing that goes down.
 
     `payload` is the input as JSON text, its files replaced by local paths; `folder` is where output files are
     secured (made when first needed, removed by who gave the order); `model` is what the input was checked against.
+
+    With `members` it is a batch, which takes one slot: `payload` is the list of their inputs. The sink of a member gets
+    any of Log, Output and Metric, and a Done when its end is known before that of the run; the sink of the run gets what
+    concerns all, and its Done is the end of every member that has none.
     """
 
     payload: bytes
     folder: str
     context: Mapping[str, str] = MappingProxyType({})
     model: Signature | None = None
+    members: tuple[Member, ...] = ()
 
 
 class Run(Protocol):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Protocol
 
-from cog.backend.protocol import Sink
+from cog.backend.protocol import Member, Order, Sink
 from cog.prediction.events import Done, Status
+from cog.worker.messages import Start, StartBatch
 
 
 class Host(Protocol):
@@ -19,12 +21,23 @@ class Host(Protocol):
 class WorkerRun:
     """A run on a worker: `Run` of the backend's protocol."""
 
-    __slots__ = ("_worker", "canceling", "deadline", "ended", "folder", "number", "overtime", "sink")
+    __slots__ = (
+        "_folder",
+        "_members",
+        "_worker",
+        "canceling",
+        "deadline",
+        "ended",
+        "number",
+        "overtime",
+        "sink",
+    )
 
-    def __init__(self, worker: Host, number: int, folder: str, sink: Sink) -> None:
+    def __init__(self, worker: Host, number: int, order: Order, sink: Sink) -> None:
         self._worker = worker
         self.number = number
-        self.folder = folder
+        self._folder = order.folder
+        self._members = order.members
         self.sink = sink
         self.canceling = False
         self.ended = False
@@ -48,3 +61,21 @@ class WorkerRun:
         if self.overtime is None or done.status is not Status.CANCELED:
             return done
         return done._replace(status=Status.FAILED, error=self.overtime)
+
+    @property
+    def members(self) -> Iterator[tuple[int, Member]]:
+        """Each prediction of a batch with its number, as `StartBatch` counts."""
+        return enumerate(self._members, self.number + 1)
+
+    @property
+    def folders(self) -> list[str]:
+        """Where files of its output may be."""
+        return [member.folder for member in self._members] or [self._folder]
+
+
+def message_of(number: int, order: Order) -> Start | StartBatch:
+    """The order as the worker gets it."""
+    if order.members:
+        members = [(member.folder, dict(member.context)) for member in order.members]
+        return StartBatch(number, members, order.payload)
+    return Start(number, order.folder, dict(order.context), order.payload)

@@ -15,7 +15,7 @@ from cog.backend.pipes import Pipes
 from cog.backend.process import TRESPASS, Process
 from cog.backend.protocol import Order, Sink
 from cog.backend.pulse import Pulse
-from cog.backend.run import WorkerRun
+from cog.backend.run import WorkerRun, message_of
 from cog.errors import NotReady, ProtocolError
 from cog.prediction.events import Done, Log, Metric, Output, Source, Started, Status
 from cog.signature import wire
@@ -34,7 +34,6 @@ from cog.worker.messages import (
     Printed,
     PutOut,
     Ready,
-    Start,
     TooLate,
     Up,
 )
@@ -60,7 +59,9 @@ class Worker:
         ] = []  # the folders of ended runs that still go on, and may make theirs again
         self._owner = owner
         self._runs: dict[int, WorkerRun] = {}
+        self._members: dict[int, Sink] = {}  # of batches
         self._next = 1
+        self._last = 0
         self._unanswered: set[int] = set()  # cancels that the worker has not answered
         self._expected: str | None = None  # why it is ended on purpose
         self._fault: str | None = None  # why it is ended although nobody wanted that
@@ -130,17 +131,18 @@ class Worker:
         Raises:
             NotReady: the worker has just died, and the model has seen nothing of it.
         """
-        number = self._next
-        self._next += 1
-        run = WorkerRun(self, number, order.folder, sink)
+        number = self._last = self._next
+        self._next += 1 + len(order.members)
+        run = WorkerRun(self, number, order, sink)
         self._runs[number] = run
-        start = Start(number, order.folder, dict(order.context), order.payload)
-        if not self._data.send(start, now=len(self._runs) == 1):
+        if not self._data.send(message_of(number, order), now=len(self._runs) == 1):
             del self._runs[number]
             self._gone = True
             raise NotReady(f"worker {self.index} has ended")
         if (limit := self.spec.predict_timeout) is not None:
             run.deadline = self._loop.call_later(limit, self._on_overtime, run, limit)
+        for each, member in run.members:
+            self._members[each] = member.sink
         sink(Started(time.time()))
         return run
 
@@ -168,7 +170,7 @@ class Worker:
         """The grace is over. A sync model is ended with its process; an async one serves the others first."""
         if self.signature is not None and self.signature.is_async:
             self._unanswered.discard(run.number)
-            self.written_off.append(run.folder)
+            self.written_off += run.folders
             self._finish(run, Done(Status.CANCELED, time.time()))
             self.retire("it did not react to a cancel")
             self._owner.worker_changed(self)
@@ -221,11 +223,11 @@ class Worker:
                 case Printed(number, source, text):
                     self._on_text(number, text.decode("utf-8", "replace"), source)
                 case PutOut(number, files, payload):
-                    if number in self._runs:
-                        self._runs[number].sink(Output(payload, files_of(files)))
+                    if (sink := self._sink(number)) is not None:
+                        sink(Output(payload, files_of(files)))
                 case Measured(number, name, value, mode):
-                    if number in self._runs:
-                        self._runs[number].sink(Metric(name, value, mode))
+                    if (sink := self._sink(number)) is not None:
+                        sink(Metric(name, value, mode))
                 case TooLate(number):
                     self._unanswered.discard(number)
                     self._owner.worker_changed(self)
@@ -268,13 +270,20 @@ class Worker:
             self._owner.worker_ready(self)
 
     def _on_text(self, number: int | None, text: str, source: Source) -> None:
-        run = None if number is None else self._runs.get(number)
-        if run is None:
+        sink = None if number is None else self._sink(number)
+        if sink is None:
             self._owner.worker_printed(self, text, source)
         else:
-            run.sink(Log(text, source))
+            sink(Log(text, source))
+
+    def _sink(self, number: int) -> Sink | None:
+        run = self._runs.get(number)
+        return self._members.get(number) if run is None else run.sink
 
     def _on_ended_run(self, message: Ended) -> None:
+        if (member := self._members.pop(message.run, None)) is not None:
+            member(done_of(message, time.time()))
+            return
         if message.canceled:
             self._unanswered.discard(message.run)
         run = self._runs.get(message.run)
@@ -287,6 +296,8 @@ class Worker:
 
     def _finish(self, run: WorkerRun, done: Done) -> None:
         del self._runs[run.number]
+        for number, _ in run.members:
+            self._members.pop(number, None)
         run.ended = True
         run.disarm()
         run.sink(run.verdict(done))
@@ -313,7 +324,7 @@ class Worker:
         cause = self._expected or self._fault or self._process.obituary(ready=self.slots > 0)
         self.slots = 0
         # Orders are read one after another, so if not all were read the last one was not, whatever became of those before.
-        unread = self._next - 1 if self._data.unread else None
+        unread = self._last if self._data.unread else None
         for run in tuple(self._runs.values()):
             if run.canceling:
                 self._finish(run, Done(Status.CANCELED, time.time()))

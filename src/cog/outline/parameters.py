@@ -37,14 +37,24 @@ class Given:
 
 
 def parameters(
-    function: Function, skip: int, module: Module, inner: Scope, *, trusted: bool
+    function: Function,
+    skip: int,
+    module: Module,
+    inner: Scope,
+    *,
+    trusted: bool,
+    same: frozenset[str] | None = None,
 ) -> tuple[Parameter, ...]:
     """The inputs of a function in the body of the class `inner`, without the first `skip` parameters.
 
-    Where something may have changed the function (not `trusted`), nothing is said of what they accept.
+    Where something may have changed the function (not `trusted`), nothing is said of what they accept. With `same` the
+    function takes batches (`@batch`), and those that are not named there are lists of what one prediction sends.
     """
     listed = list(_listed(function.args))[skip:]
-    made = (_parameter(arg, default, module, inner) for arg, default in listed)
+    made = (
+        _parameter(arg if same is None or arg.arg in same else _item(arg), default, module, inner)
+        for arg, default in listed
+    )
     return tuple(made) if trusted else tuple(map(_doubted, made))
 
 
@@ -54,6 +64,17 @@ def _listed(args: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr | None]]:
     for index, arg in enumerate(positional):
         yield arg, args.defaults[index - first] if index >= first else None
     yield from zip(args.kwonlyargs, args.kw_defaults, strict=True)
+
+
+def _item(arg: ast.arg) -> ast.arg:
+    """The same parameter for one prediction of a batch. What is no list is for the model to refuse."""
+    annotation = arg.annotation
+    if not isinstance(annotation, ast.Subscript) or not isinstance(
+        annotation.value, ast.Name | ast.Attribute
+    ):
+        return ast.arg(arg.arg, None)
+    name = annotation.value.id if isinstance(annotation.value, ast.Name) else annotation.value.attr
+    return ast.arg(arg.arg, annotation.slice if name in ("list", "List", "Sequence") else None)
 
 
 def _doubted(parameter: Parameter) -> Parameter:

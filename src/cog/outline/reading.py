@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from cog.errors import OutlineError
 from cog.outline import marks
 from cog.outline.facts import Outline
+from cog.outline.literals import value
 from cog.outline.names import Binding, Function, Module, Scope, Unknown
 from cog.outline.parameters import parameters
 from cog.outline.source import parse
@@ -28,7 +29,7 @@ _BASES: Final = frozenset(
     {"cog.BaseRunner", "cog.BasePredictor", "builtins.object", "abc.ABC", "typing.Protocol"}
 )
 _DECORATORS: Final = frozenset({
-    "cog.streaming", "cog.concurrent", "builtins.staticmethod", "builtins.classmethod", "typing.override",
+    "cog.batch", "cog.streaming", "cog.concurrent", "builtins.staticmethod", "builtins.classmethod", "typing.override",
     "typing_extensions.override", "typing.final", "typing_extensions.final", "functools.cache", "functools.lru_cache",
     "abc.abstractmethod", "dataclasses.dataclass",
 })  # fmt: skip
@@ -98,7 +99,7 @@ def _outline(name: str, node: ast.AST | None, module: Module, methods: tuple[str
     return Outline(
         name,
         ast.get_docstring(function) or doc,
-        parameters(function, skip, module, inner, trusted=trusted),
+        parameters(function, skip, module, inner, trusted=trusted, same=_batched(function, module, inner)),
         None if function.returns is None else ast.unparse(function.returns),
         complete=trusted and not variadic,
         asynchronous=isinstance(function, ast.AsyncFunctionDef),
@@ -163,6 +164,20 @@ def _is_harmless(decorator: ast.expr, module: Module, inner: Scope | None) -> bo
     except Unknown:
         return False
     return origin in _DECORATORS or origin.startswith(_DECORATING)
+
+
+def _batched(function: Function, module: Module, inner: Scope) -> frozenset[str] | None:
+    """The names that `@batch(same=...)` gives, whose parameters are no lists; None for a function without that."""
+    for decorator in function.decorator_list:
+        call = decorator if isinstance(decorator, ast.Call) else None
+        try:
+            if module.origin(decorator if call is None else call.func, inner) != "cog.batch":
+                continue
+            given = [] if call is None else [key.value for key in call.keywords if key.arg == "same"]
+            return frozenset(map(str, value(given[0], module, inner))) if given else frozenset()
+        except Unknown:
+            continue
+    return None
 
 
 def _wraps(decorator: Function, module: Module) -> bool:

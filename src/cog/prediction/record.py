@@ -29,11 +29,13 @@ class Listener(Protocol):
 
 
 class Timings(NamedTuple):
-    """Seconds that a prediction spent beside the model; those that are zero are not shown."""
+    """Seconds that a prediction spent beside the model, and how many there were in its call of a model that takes batches.
+    What is zero is not shown."""
 
     queue_time: float = 0.0
     download_time: float = 0.0
     upload_time: float = 0.0
+    batch_size: int = 0
 
 
 NO_TIMINGS: Final = Timings()

@@ -6,10 +6,11 @@ import math
 import re
 import threading
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Final, TypeAlias
 
 Report: TypeAlias = Callable[[str, object, str], None]
+Undo: TypeAlias = Callable[[], None]
 
 # From the contract: names as long and as deep as this, and these ways to combine a value with the one before.
 LONGEST: Final = 128
@@ -144,16 +145,38 @@ class Metrics:
 
 
 class Scope:
-    """One running prediction. `context` is what the client sent along with the request."""
+    """One running prediction. `context` is what the client sent along with the request.
 
-    __slots__ = ("context", "metrics")
+    In a call for several predictions (`@batch`) it stands for all of them: a figure is recorded for each, and `context`
+    has what they have in common. `current_batch()` gives the scope of each; in a `with` statement it is the current one,
+    so that what is printed and recorded inside belongs to that prediction alone.
+    """
 
-    def __init__(self, context: Mapping[str, str], report: Report) -> None:
+    __slots__ = ("_claim", "_inside", "context", "members", "metrics")
+
+    def __init__(
+        self, context: Mapping[str, str], report: Report, claim: Callable[[], Undo] | None = None
+    ) -> None:
         """`report(name, value, mode)` gets each accepted metric: `value` is plain JSON and belongs to the
         receiver, `mode` is replace, increment or append; (name, None, "replace") is a deletion. Calls come
-        one at a time, from any thread of the model."""
+        one at a time, from any thread of the model. `claim()` lets what is printed from here on belong to this prediction,
+        until what it returns is called."""
         self.context = dict(context)
         self.metrics = Metrics(report)
+        self.members: tuple[Scope, ...] = ()
+        self._claim = claim
+        self._inside: list[tuple[Token[Scope | None], Undo | None]] = []
+
+    def __enter__(self) -> Scope:
+        undo = None if self._claim is None else self._claim()
+        self._inside.append((active.set(self), undo))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        token, undo = self._inside.pop()
+        active.reset(token)
+        if undo is not None:
+            undo()
 
     def record_metric(self, key: str, value: object, mode: str = "replace") -> None:
         """Record a figure of this prediction; see `Metrics.record` for the rules and errors."""
@@ -186,6 +209,13 @@ def current_scope() -> Scope:
         scope = _SILENT
         scope.context.clear()  # whatever somebody put there outside a prediction
     return scope
+
+
+def current_batch() -> list[Scope]:
+    """The scope of each prediction that the current call of `run()` is for, in the order of the items of its parameters;
+    without `@batch` only the one of `current_scope()`."""
+    scope = current_scope()
+    return list(scope.members) or [scope]
 
 
 def _check_name(name: object) -> None:

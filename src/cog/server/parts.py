@@ -43,6 +43,7 @@ from cog.server.routes import Routes
 from cog.server.source import Source
 from cog.server.trainings import Trainings
 from cog.server.uploads import Uploads
+from cog.service.capacity import Limits
 from cog.service.courier import Courier
 from cog.service.service import Service
 from cog.service.wording import PREDICTIONS, TRAININGS, TRAININGS_BESIDE, Wording
@@ -150,8 +151,12 @@ class Server:
             max_files=settings.max_files,
             stream_history=settings.stream_history,
             wording=wording,
-            max_queue=0 if isinstance(backend, Occasional) else settings.max_queue,
-            queue_timeout=settings.queue_timeout,
+            limits=Limits(
+                0 if isinstance(backend, Occasional) else settings.max_queue,
+                settings.queue_timeout,
+                settings.max_batch_size,
+                settings.max_batch_wait,
+            ),
         )
         return Desk(service, store, Create(service, store, self._policy, settings.max_body, task=task))
 

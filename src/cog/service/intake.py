@@ -17,6 +17,7 @@ from typing import Final, TypeAlias, cast
 from cog.errors import InvalidRequest, Problem
 from cog.files.data_url import DataUrl, DataUrlError, described, is_data_url, parse, shorten
 from cog.schema.validate import LARGE, Validator
+from cog.service.kin import Kin
 from cog.signature.facts import Parameter, Signature
 from cog.signature.kinds import (
     Array,
@@ -58,12 +59,13 @@ class InputFile:
 @dataclass(frozen=True, slots=True)
 class Intake:
     """A checked input. `public` is the JSON text that clients may see; `payload()` is for the model, which had
-    `signature` when it was checked."""
+    `signature` when it was checked. Inputs of one model may share a call of it when they have the same `kin`."""
 
     public: bytes
     files: tuple[InputFile, ...]
     _content: bytes | dict[str, object]
     signature: Signature | None = None
+    kin: bytes = b""
 
     def payload(self) -> bytes:
         """The JSON text for the model; its files must have their paths by now."""
@@ -93,6 +95,8 @@ class Door:
         self._leafy = [parameter for parameter in signature.parameters if parameter.kind.has_leaves]
         self._lifting = {parameter.name for parameter in self._leafy if _takes_any_file(parameter)}
         self._told: set[frozenset[str]] = set()
+        self._kin = Kin(signature)
+        self._lifting -= self._kin.names  # these are compared with those of others
 
     def take(self, raw: bytes) -> Intake:
         """Check `raw`, the JSON text of an input. For a large one this belongs into a thread.
@@ -121,7 +125,8 @@ class Door:
         except InvalidRequest as error:
             raise InvalidRequest([*error.problems, *self._further(raw, error.problems)]) from None
         if plain and not self._leafy and (len(raw) <= SHOWN or _DATA_URL.search(raw) is None):
-            return Intake(raw, (), raw, self.signature)
+            kin = self._kin.of(self._validator.texts(raw)[0]) if self._kin.names else b""
+            return Intake(raw, (), raw, self.signature, kin)
         texts, strangers = self._validator.texts(raw)
         if strangers:
             self._tell_of(strangers)
@@ -133,7 +138,9 @@ class Door:
         if problems:
             raise InvalidRequest(problems)
         shown = {name: _shortened_text(text) for name, text in texts.items()}
-        return Intake(_spliced(shown | public), tuple(files), texts | content, self.signature)
+        return Intake(
+            _spliced(shown | public), tuple(files), texts | content, self.signature, self._kin.of(texts)
+        )
 
     def _tell_of(self, strangers: list[str]) -> None:
         """Say in the log, once, that these names were dropped: somebody may have mistyped one."""

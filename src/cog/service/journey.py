@@ -19,7 +19,7 @@ from cog.prediction.record import Prediction
 from cog.prediction.request import PredictionRequest
 from cog.service.courier import Courier
 from cog.service.intake import TAKEN, InputFile, Intake
-from cog.signature.facts import Signature
+from cog.signature.facts import Batch, Signature
 
 log = logging.getLogger("cog.service")
 
@@ -57,8 +57,8 @@ class Journey:
     """The one place that moves a prediction on. Everything happens on the event loop's thread."""
 
     __slots__ = (
-        "_canceled", "_context", "_courier", "_folder", "_intake", "_order", "_places", "_queue", "_queued_at", "_room",
-        "_run", "_task", "_touched", "_verdict", "holds_place", "number", "prediction",
+        "_canceled", "_context", "_courier", "_folder", "_intake", "_kin", "_order", "_places", "_queue", "_room",
+        "_run", "_task", "_touched", "_verdict", "company", "holds_place", "number", "prediction", "queued_at", "rule",
     )  # fmt: skip
 
     def __init__(
@@ -69,13 +69,18 @@ class Journey:
         courier: Courier,
         places: Places,
         number: int,
+        rule: Batch | None = None,
     ) -> None:
-        """`number` is that of its arrival."""
+        """`number` is that of its arrival, `rule` how the model takes several at a time, if it does."""
         self.prediction = prediction
         self.number = number
         self.holds_place = True
+        self.rule = rule
+        self.queued_at = 0.0  # by perf_counter
+        self.company = 1  # how many are in its call of the model
         self._context = request.context
         self._intake = intake
+        self._kin = intake.kin
         self._courier = courier
         self._places = places
         self._folder = courier.folders.folder(number)
@@ -83,7 +88,6 @@ class Journey:
         self._run: Run | None = None
         self._task: asyncio.Task[None] | None = None
         self._queue: deque[Event] | None = None  # events that wait for the files of an earlier one
-        self._queued_at = 0.0
         self._canceled = False
         self._room = courier.max_output  # bytes of output that may still come
         self._order: Order | None = None  # while it may have to be given again
@@ -134,7 +138,7 @@ class Journey:
         self._ask_slot()
 
     def _ask_slot(self) -> None:
-        self._queued_at = time.perf_counter()
+        self.queued_at = time.perf_counter()
         self._places.ask_slot(self)
         if self._run is None and self.holds_place:
             self.prediction.place = partial(self._places.position, self)
@@ -142,20 +146,37 @@ class Journey:
     def start(self, run: Callable[[Order, Callable[[Event], None]], Run]) -> bool:
         """There is a slot: hand the input to the model. False when there was none after all (its worker has just died):
         then it waits on."""
-        order = self._order
-        if order is None:
-            order = Order(self._intake.payload(), self._folder, self._context, self._intake.signature)
-        waited = time.perf_counter() - self._queued_at
+        order = self.order()
         try:
-            self._run = run(order, self.take)
+            running = run(order, self.take)
         except NotReady:
             return False
+        self.began(running, order)
+        return True
+
+    def order(self) -> Order:
+        """What the model is to do."""
+        if self._order is not None:
+            return self._order
+        return Order(self._intake.payload(), self._folder, self._context, self._intake.signature)
+
+    def began(self, run: Run, order: Order, *, company: int = 1) -> None:
+        """The model has the `order`, with `company` predictions in this call."""
+        self._run = run
         self.prediction.place = None
-        if waited > 0.001:  # a slot that was free is no queue
-            self.prediction.timings = self.prediction.timings._replace(queue_time=waited)
+        waited = time.perf_counter() - self.queued_at
+        if waited > 0.001 or self.rule is not None:  # a slot that was free is no queue
+            size = 0 if self.rule is None else company
+            timings = self.prediction.timings._replace(queue_time=waited, batch_size=size)
+            self.prediction.timings = timings
+        self.company = company
         self._intake = TAKEN  # which may be large, and the order as well
         self._order = order if len(order.payload) <= _GIVEN_AGAIN else None
-        return True
+
+    @property
+    def kin(self) -> tuple[int, bytes]:
+        """Equal for predictions that may share a call: for the same model, with the same values where that matters."""
+        return id(self.waits_for), self._kin
 
     @property
     def waits_for(self) -> Signature | None:
@@ -184,6 +205,10 @@ class Journey:
         self.prediction.place = None
         self._end_as(Done(Status.CANCELED, time.time()) if self._canceled else _failed(error))
 
+    def sweep(self) -> None:
+        """Files may have come into its folder after it had ended."""
+        self._courier.clear_away(self._folder, self.prediction.id)
+
     def _end_as(self, done: Done) -> None:
         """End it, but not before the model is done with it: who reads of the end finds its place free."""
         if self._run is None:
@@ -209,7 +234,7 @@ class Journey:
                 return
             self._give_back()
             if event.predict_time is not None:
-                self._places.served(event.predict_time)
+                self._places.served(event.predict_time / self.company)
             if self._verdict is not None:
                 event = self._verdict._replace(at=event.at, predict_time=event.predict_time)
         elif type(event) is not Output:

@@ -1,14 +1,18 @@
-"""Those that wait for a slot: first in, first out."""
+"""Those that wait for a slot: first in, first out; and which of them share a call of the model."""
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final
 
 from cog.service.journey import Journey
+from cog.signature.facts import Batch
 
 _BY_ARRIVAL: Final[Callable[[Journey], int]] = lambda journey: journey.number  # noqa: E731  it is a key
 
@@ -19,8 +23,10 @@ class Line:
     called by a timer.
     """
 
-    def __init__(self, timeout: float) -> None:
-        """`timeout` is in seconds, 0 for none."""
+    def __init__(self, timeout: float, moves: Callable[[], None]) -> None:
+        """`timeout` is in seconds, 0 for none; `moves` is called when the first has waited for company long enough."""
+        self._moves = moves
+        self._looking: asyncio.TimerHandle | None = None
         self._timeout = timeout
         self._waiting: deque[Journey] = deque()
         self._timers: dict[Journey, asyncio.TimerHandle] = {}
@@ -68,9 +74,63 @@ class Line:
         """The next one, which is taken out."""
         return self._waiting.popleft()
 
+    def next(self) -> list[Journey]:
+        """Those that are to run now in one call, which are taken out; none while all of them wait for company, until
+        `moves` is called.
+
+        Whose time is over goes with those that fit to it; a batch that is full goes at once.
+        """
+        first = self._waiting[0]
+        if first.rule is None:
+            return [self._waiting.popleft()]
+        now = time.perf_counter()
+        chosen = self._fitting(first) if _due(first, first.rule) <= now else self._ripe(now)
+        for journey in chosen:
+            self._waiting.remove(journey)
+        return chosen
+
+    def _fitting(self, first: Journey) -> list[Journey]:
+        """`first`, and those that may go with it."""
+        assert first.rule is not None
+        kin = first.kin
+        found = (journey for journey in self._waiting if journey.rule is not None and journey.kin == kin)
+        return list(islice(found, first.rule.max_size))
+
+    def _ripe(self, now: float) -> list[Journey]:
+        """The first batch that needs no more company, or has waited for it long enough."""
+        groups: dict[tuple[int, bytes], list[Journey]] = {}
+        soonest = math.inf
+        for journey in self._waiting:
+            if journey.rule is None:
+                return [journey]
+            due = _due(journey, journey.rule)
+            if due <= now:
+                return self._fitting(journey)
+            soonest = min(soonest, due)
+            group = groups.setdefault(journey.kin, [])
+            group.append(journey)
+            if len(group) >= journey.rule.max_size:
+                return group
+        self._look_again(soonest - now)
+        return []
+
+    def _look_again(self, seconds: float) -> None:
+        if self._looking is None:
+            loop = asyncio.get_running_loop()
+            self._looking = loop.call_later(max(seconds, 0), self._looked)
+
+    def _looked(self) -> None:
+        self._looking = None
+        self._moves()
+
     def _expire(self, journey: Journey) -> None:
         self.leave(journey)
         journey.abandon(
             f"QueueTimeout: the prediction waited {self._timeout:g} seconds for a slot, which is what --queue-timeout allows. "
             "The model is slower than the requests come: send fewer, allow more time, or serve more at once"
         )
+
+
+def _due(journey: Journey, rule: Batch) -> float:
+    """When it has waited for company long enough."""
+    return journey.queued_at + rule.max_wait

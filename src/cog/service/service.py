@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from cog.backend.protocol import Backend, State
-from cog.errors import AtCapacity, NotReady
+from cog.errors import NotReady
 from cog.prediction.events import Source
 from cog.prediction.history import CAPACITY
 from cog.prediction.record import Listener, Prediction
 from cog.prediction.request import PredictionRequest
+from cog.service.batch import start_all
+from cog.service.capacity import Capacity, Limits
 from cog.service.courier import Courier
 from cog.service.intake import Door, Intake, Lifting
 from cog.service.journey import Journey
 from cog.service.line import Line
-from cog.service.pace import Pace
 from cog.service.wording import PREDICTIONS, Wording
 from cog.signature.facts import Signature
 
@@ -56,13 +57,10 @@ class Service:
         max_files: int = 1000,
         stream_history: int = CAPACITY,
         wording: Wording = PREDICTIONS,
-        max_queue: int = 0,
-        queue_timeout: float = 0.0,
+        limits: Limits = Limits(),  # noqa: B008  it is frozen
     ) -> None:
         """`audience` gives the listeners of a new prediction; `show` takes what is printed outside of any; `max_files`
-        is for one input, `stream_history` the events that who comes later is told; `wording` is that of refusals.
-        `max_queue` predictions may wait beside those for which there is a slot, `queue_timeout` seconds each (0: for ever).
-        """
+        is for one input, `stream_history` the events that who comes later is told; `wording` is that of refusals."""
         self.backend = backend
         self._courier = courier
         self._audience = audience
@@ -72,9 +70,9 @@ class Service:
         self._stream_history = stream_history
         self._wording = wording
         self._active: dict[str, Journey] = {}
-        self._max_queue = max_queue
-        self._line = Line(queue_timeout)
-        self._pace = Pace()
+        self._limits = limits
+        self._capacity = Capacity(backend, limits, wording)
+        self._line = Line(limits.queue_timeout, self._serve)
         self._taken = 0
         self._door: Door | None = None
         self._draining = False
@@ -143,8 +141,7 @@ class Service:
             AtCapacity: every place is taken.
             InvalidRequest: the model was replaced since the input was checked, and takes others now.
         """
-        if self._taken >= self.backend.slots:
-            self._check_queue()
+        self._capacity.check(self._taken)
         signature = self.backend.signature
         assert signature is not None
         if intake.signature is not signature and intake.signature is not None:
@@ -157,25 +154,13 @@ class Service:
             capacity=self._stream_history,
         )
         prediction.listeners.extend(self._audience(request))
-        journey = Journey(prediction, request, intake, self._courier, self, next(_NUMBERS))
+        rule = self._limits.rule(signature)
+        journey = Journey(prediction, request, intake, self._courier, self, next(_NUMBERS), rule)
         self._active[request.id] = journey
         self._taken += 1
         self._idle.clear()
         journey.begin()
         return prediction
-
-    def _check_queue(self) -> None:
-        """Raises:
-        AtCapacity: no more can wait, or it would be for workers that do not answer.
-        """
-        trouble, slots, most = self.backend.trouble, self.backend.slots, self._max_queue
-        if trouble is not None or most == 0:
-            raise AtCapacity(trouble or self._wording.busy)
-        if self._taken >= slots + most:
-            raise AtCapacity(
-                f"the queue is full: {most} {self._wording.plural} wait already (--max-queue), and {self._wording.busy}",
-                retry_after=self._pace.until_a_place(slots),
-            )
 
     def cancel(self, prediction_id: str) -> bool:
         """Cancel a prediction. False when none with this id is in flight."""
@@ -188,7 +173,7 @@ class Service:
     @property
     def full(self) -> bool:
         """True when a request would have to wait for a slot, or be refused for want of a place."""
-        return self._taken >= self.backend.slots
+        return self._taken >= self._capacity.places
 
     @property
     def yields(self) -> bool:
@@ -199,9 +184,12 @@ class Service:
 
     def ask_slot(self, journey: Journey) -> None:
         """Start it now, or in its turn. That comes first for one that had a slot in vain: it came before all that wait."""
-        if not self._line and self.backend.free > 0 and journey.start(self.backend.run):
+        alone = journey.rule is None and not self._line
+        if alone and self.backend.free > 0 and journey.start(self.backend.run):
             return
         self._line.join(journey)
+        if journey.rule is not None:
+            self._serve()
         self._give_up_hope()
 
     def leave_queue(self, journey: Journey) -> None:
@@ -214,7 +202,7 @@ class Service:
 
     def served(self, seconds: float) -> None:
         """The model took so long for one."""
-        self._pace.ended(seconds)
+        self._capacity.served(seconds)
 
     def give_back(self, journey: Journey) -> None:
         """A place is free."""
@@ -233,16 +221,24 @@ class Service:
 
     def changed(self) -> None:
         """Slots may be free."""
-        line = self._line
-        while line and self.backend.free > 0:
-            journey = line.head()
-            if not journey.start(self.backend.run):
-                line.join(journey)
-                break
-            line.called(journey)
+        self._serve()
         self._give_up_hope()
         for watcher in self._watchers:
             watcher()
+
+    def _serve(self) -> None:
+        """Start what waits, as far as there are slots."""
+        line = self._line
+        while line and self.backend.free > 0:
+            together = line.next()
+            if not together:
+                return  # they wait for company
+            if not start_all(together, self.backend.run):
+                for journey in together:
+                    line.join(journey)
+                return
+            for journey in together:
+                line.called(journey)
 
     def _give_up_hope(self) -> None:
         """What waits for a model that does not come up again fails, with the cause."""

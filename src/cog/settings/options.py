@@ -64,6 +64,11 @@ OPTIONS: Final[tuple[Option, ...]] = (
            "`Retry-After`.", "N"),
     Option("queue_timeout", "--queue-timeout", "COG_QUEUE_TIMEOUT", values.seconds, "0",
            "How long a prediction may wait for a slot before it fails; 0 for as long as it takes.", "SECONDS"),
+    Option("max_batch_size", "--max-batch-size", "COG_MAX_BATCH_SIZE", values.whole(1, _TOP), None,
+           "Most predictions in one call of a model with `@batch`. Without it, and when it is more: what the model says.", "N"),
+    Option("max_batch_wait", "--max-batch-wait", "COG_MAX_BATCH_WAIT", values.seconds, None,
+           "How long the first prediction of a batch waits for others while the model is idle. Without it: what `@batch` says.",
+           "SECONDS"),
     Option("reload", "--reload", None, values.switch, "false",
            "Load the model anew when a Python file below its folder changes. What is running ends on the model as it was, "
            "which also goes on serving when the changed one cannot be set up. Both are in memory for a while.",
@@ -160,6 +165,8 @@ class Settings:
     gpus: tuple[str, ...] | None
     max_queue: int
     queue_timeout: float
+    max_batch_size: int | None
+    max_batch_wait: float | None
     reload: bool
     upload_url: str | None
     config_file: str | None

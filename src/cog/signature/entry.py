@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,6 +52,15 @@ class Entry:
             except InputRefused as error:
                 raise InputRefused(f"input {name}: {error}") from error.__cause__
         return made
+
+    def together(self, inputs: Sequence[Mapping[str, object]]) -> dict[str, object]:
+        """The keyword arguments of one call for several predictions (`@batch`), from those that `arguments` made of each."""
+        same = () if self.signature.batch is None else self.signature.batch.same
+        return {
+            name: inputs[0][name] if name in same else [made[name] for made in inputs]
+            for name in (parameter.name for parameter in self.parameters)
+            if all(name in made for made in inputs)
+        }
 
 
 def argument(parameter: Parameter, opaque: object = None) -> Argument:

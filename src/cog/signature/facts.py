@@ -56,6 +56,16 @@ class Result:
     concatenate: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How predictions share a call of the model (`@batch`): up to `max_size` of them, the first of which waits `max_wait`
+    seconds for others; with equal values in the parameters named in `same`, which are passed once and not as lists."""
+
+    max_size: int
+    max_wait: float
+    same: tuple[str, ...] = ()
+
+
 CallStyle: TypeAlias = Literal["function", "generator", "coroutine", "async generator"]
 
 
@@ -64,7 +74,8 @@ class Signature:
     """A model as the server sees it.
 
     `style` says how `run` is called; `streaming` that it was decorated with `@streaming`; `max_concurrency` is what
-    `@concurrent(max=N)` said, None without it; `healthcheck` that the model has one.
+    `@concurrent(max=N)` said, None without it; `healthcheck` that the model has one. With `batch` one call is for several
+    predictions; `parameters` and `result` are those of a single one.
     """
 
     parameters: tuple[Parameter, ...]
@@ -73,6 +84,7 @@ class Signature:
     streaming: bool = False
     max_concurrency: int | None = None
     healthcheck: bool = False
+    batch: Batch | None = None
 
     @property
     def is_async(self) -> bool:

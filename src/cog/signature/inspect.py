@@ -16,11 +16,12 @@ from cog.sdk.field import FieldInfo
 from cog.sdk.runner import BaseRunner
 from cog.signature import places
 from cog.signature.annotations import Unsupported
+from cog.signature.batches import batch_of, item_of, result_of, strangers
 from cog.signature.entry import Argument, Entry, argument
-from cog.signature.facts import CallStyle, Parameter, Result, Signature
+from cog.signature.facts import Batch, CallStyle, Parameter, Result, Signature
 from cog.signature.inputs import input_kind
 from cog.signature.kinds import Anything
-from cog.signature.load import METHODS, class_fault, methods
+from cog.signature.load import METHODS, TRAINING, class_fault, methods
 from cog.signature.outputs import ASYNC, SYNC, result
 from cog.signature.parameters import declared
 
@@ -69,9 +70,15 @@ def read(target: type | Callable[..., object], names: Sequence[str] = METHODS) -
     else:
         name, subject = "", _function(target)
     faults: list[str] = []
-    parameters, arguments = _parameters(subject, faults)
-    returned, style = _result(subject, faults)
+    batch = batch_of(_mark(subject, "__cog_batch__"))
+    parameters, arguments = _parameters(subject, batch, faults)
+    returned, style = _result(subject, batch, faults)
     setup, weights = _setup(target, faults)
+    faults += [subject.fault(text) for text in strangers(batch, (known.name for known in parameters))]
+    if batch is not None and names == TRAINING:
+        faults.append(
+            subject.fault("is decorated with @batch, but trainings are made one by one. Remove the decorator")
+        )
     signature = Signature(
         parameters=parameters,
         result=returned,
@@ -79,6 +86,7 @@ def read(target: type | Callable[..., object], names: Sequence[str] = METHODS) -
         streaming=bool(_mark(subject, "__cog_streaming__")),
         max_concurrency=_mark(subject, "__cog_concurrent_max__"),
         healthcheck=isinstance(target, type) and callable(getattr(target, "healthcheck", None)),
+        batch=batch,
     )
     if signature.streaming and not returned.iterator:
         faults.append(
@@ -124,21 +132,25 @@ def _bare(call: Any) -> Callable[..., object]:
             return typing.cast("Callable[..., object]", call)
 
 
-def _parameters(subject: Subject, faults: list[str]) -> tuple[tuple[Parameter, ...], tuple[Argument, ...]]:
+def _parameters(
+    subject: Subject, batch: Batch | None, faults: list[str]
+) -> tuple[tuple[Parameter, ...], tuple[Argument, ...]]:
     found: list[Parameter] = []
     arguments: list[Argument] = []
-    listed = list(inspect.signature(subject.call).parameters.values())
-    if subject.skip and (not listed or listed[0].kind not in _POSITIONAL):
+    every = list(inspect.signature(subject.call).parameters.values())
+    if subject.skip and (not every or every[0].kind not in _POSITIONAL):
         faults.append(subject.fault("has no self. Write it as the first parameter: def run(self, ...)"))
     inputs: dict[str, FieldInfo] = getattr(subject.bare, _INPUTS, {})
-    for parameter in listed[subject.skip :]:
+    for parameter in every[subject.skip :]:
         faulty = _form_fault(parameter, subject)
         if faulty is not None:
             faults.append(subject.fault(faulty, parameter.name))
         if parameter.kind in _VARIADIC or parameter.annotation is inspect.Parameter.empty:
             continue
         try:
-            kind = input_kind(_evaluate(parameter.annotation, subject))
+            annotation = _evaluate(parameter.annotation, subject)
+            listed = batch is not None and parameter.name not in batch.same
+            kind = input_kind(item_of(annotation) if listed else annotation)
         except Unsupported as error:
             faults.append(subject.fault(f"cannot be used: {str(error).removesuffix('.')}", parameter.name))
             continue
@@ -188,12 +200,14 @@ def _evaluate(annotation: object, subject: Subject) -> object:
     raise Unsupported(f"its type annotation {text} cannot be evaluated ({error}). {advice}")
 
 
-def _result(subject: Subject, faults: list[str]) -> tuple[Result, CallStyle]:
+def _result(subject: Subject, batch: Batch | None, faults: list[str]) -> tuple[Result, CallStyle]:
     style = _style(subject)
     annotation: Any = inspect.signature(subject.call).return_annotation
     try:
         missing = annotation is inspect.Signature.empty  # [compat] nothing is said of the output then
-        evaluated = None if missing else _evaluate(annotation, subject)
+        evaluated: Any = None if missing else _evaluate(annotation, subject)
+        if batch is not None and not missing:
+            evaluated = result_of(evaluated)
         returned = Result(Anything()) if missing else result(evaluated)
     except Unsupported as error:
         text = str(error).removesuffix(".")

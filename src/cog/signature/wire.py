@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from cog.errors import ProtocolError
 from cog.signature import kinds
-from cog.signature.facts import Default, Parameter, Result, Signature
+from cog.signature.facts import Batch, Default, Parameter, Result, Signature
 from cog.signature.scalars import JSON
 
 # The key that names the class of a written value; no field of ours is called so.
@@ -19,6 +19,7 @@ _CLASSES: Final[dict[str, type]] = {
         kinds.Text, kinds.Integer, kinds.Number, kinds.Boolean, kinds.Anything, kinds.Null, kinds.Mapping,
         kinds.Array, kinds.Tuple, kinds.Union, kinds.Nullable, kinds.Choice, kinds.Formatted, kinds.File,
         kinds.SecretText, kinds.Record, kinds.Member, kinds.Coded, kinds.Wrapped, Default, Parameter, Result, Signature,
+        Batch,
     )
 }  # fmt: skip
 

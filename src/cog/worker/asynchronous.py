@@ -16,10 +16,10 @@ from cog.worker import calls
 from cog.worker.calls import Call
 from cog.worker.control import Answer
 from cog.worker.failures import summary
-from cog.worker.messages import Start
+from cog.worker.messages import Start, StartBatch
 from cog.worker.model import Model
-from cog.worker.outputs import OutputEncoder
 from cog.worker.runs import Ending, Runs
+from cog.worker.work import Work, work_of
 
 # Seconds for which a model that yields without awaiting has the loop to itself: a turn of it costs more than a chunk.
 _BREATH: Final = 0.001
@@ -55,63 +55,65 @@ class AsyncEngine:
     def _receive(self) -> None:
         try:
             for order in self._runs.channel.receive_ready():
-                if isinstance(order, Start):
-                    call = self._runs.begin(order)
-                    self._begin(call, order)
+                if isinstance(order, Start | StartBatch):
+                    self._begin(work_of(order, self._runs, self._model))
         except EOFError:
             self._ended = True
             self._loop.stop()
 
-    def _begin(self, call: Call, order: Start) -> None:
-        running = self._run(call, order)
+    def _begin(self, work: Work) -> None:
+        number = work.call.number
+        running = self._run(work)
         try:
             task = self._loop.create_task(running)
         except BaseException as error:  # noqa: BLE001  the task factory is the model's own
             running.close()
-            self._runs.end(call, Ending(error=error), [], perf_counter())
+            work.end(Ending(error=error), perf_counter())
             return
-        if call.number in self._runs.active:  # an eager task (from Python 3.12 on) may have ended in there
-            self._tasks[call.number] = task
+        if number in self._runs.active:  # an eager task (from Python 3.12 on) may have ended in there
+            self._tasks[number] = task
 
-    async def _run(self, call: Call, order: Start) -> None:
+    async def _run(self, work: Work) -> None:
+        call = work.call
         calls.enter(call)
         call.guarded += 1  # a cancel comes through the task, never out of a print
-        scope.active.set(self._runs.scope(call, order))
-        encoder = OutputEncoder(call.folder)
+        scope.active.set(work.scope)
         started = perf_counter()
         try:
-            ending = Ending(await self._invoke(call, encoder, order.payload))
+            ending = Ending(await self._invoke(call, work))
         except BaseException as error:  # noqa: BLE001  whatever the model raises, sys.exit() included, ends this run only
             ending = Ending(error=error)
         call.open = False
-        self._runs.end(call, ending, encoder.files if ending.payload is not None else [], started)
+        work.end(ending, started)
         self._tasks.pop(call.number, None)
         if not self._tasks:
             self._runs.channel.flush()  # nobody else will add to it: do not wait for the loop's next turn
 
-    async def _invoke(self, call: Call, encoder: OutputEncoder, payload: bytes) -> bytes | None:
-        arguments = self._model.arguments(payload)
+    async def _invoke(self, call: Call, work: Work) -> bytes | None:
+        arguments = work.arguments()
         call.files = take_opened()
         call.open = True
         if call.canceling:  # it was canceled before it began
             call.delivered = True
             raise asyncio.CancelledError
+        if arguments is None:
+            return None
         result = self._model.run(**arguments)
         if not self._model.signature.yields:
-            return encoder.encode(await cast("Awaitable[object]", result))
-        await self._stream(call, encoder, aiter(cast("AsyncIterable[object]", result)))
+            return work.encode(await cast("Awaitable[object]", result))
+        await self._stream(work, aiter(cast("AsyncIterable[object]", result)))
         return None
 
-    async def _stream(self, call: Call, encoder: OutputEncoder, chunks: AsyncIterator[object]) -> None:
+    async def _stream(self, work: Work, chunks: AsyncIterator[object]) -> None:
         step: Callable[[], Awaitable[object]] = chunks.__anext__
         breathed = -_BREATH
         try:
-            while True:
+            while not work.over:
                 try:
                     chunk = await step()
                 except StopAsyncIteration:
                     return
-                self._runs.put_out(call, encoder, chunk)
+                work.put_out(chunk)
                 if perf_counter() - breathed < _BREATH:
                     self._runs.channel.flush()
                     step = chunks.__anext__
@@ -126,7 +128,8 @@ class AsyncEngine:
         """True where the model's own code runs: in a task, and not in what is ours of it."""
         if asyncio.current_task(self._loop) is None:
             return False
-        call = calls.current()
+        found = calls.current()
+        call = None if found is None else found.lead or found
         return call is None or (call.open and call.guarded <= 1)
 
     def _interrupt(self, number: int) -> None:

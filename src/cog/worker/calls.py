@@ -40,7 +40,8 @@ class Call:
 
     `canceling` is set by the control thread; `open` is true while the model's code runs in the main thread, the only
     time at which a cancel may be raised; `guarded` counts nested sections of ours inside that window (a print that
-    is being sent) in which it must not.
+    is being sent) in which it must not. One prediction of a batch is a part of the call named by `lead`: it has only text
+    and files of its own.
     """
 
     __slots__ = (
@@ -51,14 +52,16 @@ class Call:
         "folder",
         "guarded",
         "held",
+        "lead",
         "number",
         "open",
         "raised_at",
     )
 
-    def __init__(self, number: int, folder: str) -> None:
+    def __init__(self, number: int, folder: str, lead: Call | None = None) -> None:
         self.number = number
         self.folder = folder
+        self.lead = lead
         self.files: tuple[BinaryIO, ...] = ()  # opened for this run, closed at its end
         self.canceling = False
         self.delivered = False

@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, cast
 
 from cog.worker import calls
 from cog.worker.calls import Call, Held
@@ -83,12 +83,13 @@ class Capture:
         if call is None or threading.get_ident() != self._main:
             self._hold(call, source, text)
             return
-        call.guarded += 1
+        lead = call.lead or call
+        lead.guarded += 1
         try:
             self._hold(call, source, text)
         finally:
-            call.guarded -= 1
-        call.interrupt(sys.exc_info()[1])
+            lead.guarded -= 1
+        lead.interrupt(sys.exc_info()[1])
 
     def _hold(self, call: Call | None, source: Source, text: str) -> None:
         with self._lock:
@@ -117,6 +118,11 @@ class Capture:
             held = (self._outside if call is None else call.held).get(source)
             if held is not None and held.size:
                 self._send(call, source, held.take())
+
+    def flush_of(self, call: Call) -> None:
+        """Send what `call` has printed without a newline."""
+        for source in tuple(call.held):
+            self._flush_held(call, cast("Source", source))
 
     def end(self, call: Call | None) -> None:
         """Everything that `call` (or code outside of any run) has printed is on its way after this."""

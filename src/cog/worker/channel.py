@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from cog.worker.frames import FrameReader
@@ -59,6 +59,14 @@ class Channel:
             elif not self._scheduled:
                 self._scheduled = True
                 self._defer()
+
+    def send_all(self, messages: Iterable[Up]) -> None:
+        """Send messages together, after all that were sent before them."""
+        data = [message.pack() for message in messages]
+        with self._lock:
+            self._pending.extend(data)
+            self._size += sum(map(len, data))
+            self.flush()
 
     def flush(self) -> None:
         """Send what waits. A server that is gone is no error here: the control socket tells of it."""

@@ -25,6 +25,7 @@ from cog.worker.messages import (
     Load,
     Ping,
     Start,
+    StartBatch,
     TooLate,
     Up,
     read_down,
@@ -93,7 +94,7 @@ class Control(threading.Thread):
                 self._check_health(seq)
             case Ping():
                 self._send(Alive())
-            case Load() | Start():
+            case Load() | Start() | StartBatch():
                 raise OSError(f"{type(message).__name__} does not come on the control socket")
         return False
 

@@ -1,6 +1,6 @@
 """The words of the channel, written down once: what each frame holds, how it is made and how it is read.
 
-Down the data socket: `Load`, then `Start` for each run. Up: `Ready` or `Broken`, then `Printed`, `PutOut`,
+Down the data socket: `Load`, then `Start` or `StartBatch` for each run. Up: `Ready` or `Broken`, then `Printed`, `PutOut`,
 `Measured` and `Ended`. The control socket carries `Cancel`, `AskHealth` and `Ping` down, `TooLate`, `Healthy` and
 `Alive` up.
 """
@@ -53,6 +53,20 @@ class Start(NamedTuple):
         if self.context:
             header["context"] = self.context
         return pack(header_text(header), self.payload)
+
+
+class StartBatch(NamedTuple):
+    """Run the model once for several predictions. `payload` is the list of their inputs; `members` has the folder and the
+    context of each. What concerns one of them carries the number of the run, and 1 for the first, 2 for the second, more;
+    what concerns all, and the end of the run, the number of the run itself."""
+
+    run: int
+    members: list[tuple[str, dict[str, str]]]
+    payload: bytes
+
+    def pack(self) -> bytes:
+        """The message as a frame."""
+        return pack(header_text({"kind": "batch", "run": self.run, "members": self.members}), self.payload)
 
 
 class Cancel(NamedTuple):
@@ -204,7 +218,7 @@ class Alive(NamedTuple):
 _STATUSES: Final = ("succeeded", "failed", "canceled")
 _NO_FILES: Final[list[list[str]]] = []
 
-Down: TypeAlias = Load | Start | Cancel | AskHealth | Ping
+Down: TypeAlias = Load | Start | StartBatch | Cancel | AskHealth | Ping
 Up: TypeAlias = Ready | Broken | Printed | PutOut | Measured | Ended | TooLate | Healthy | Alive
 Message: TypeAlias = Down | Up
 
@@ -271,6 +285,8 @@ def read_down(frame: Frame) -> Down:
     match header:
         case {"kind": "start", "run": int(run), "folder": str(folder)}:
             return Start(run, folder, cast("dict[str, str]", header.get("context", {})), payload)
+        case {"kind": "batch", "run": int(run), "members": list(members)}:
+            return StartBatch(run, cast("list[tuple[str, dict[str, str]]]", members), payload)
         case {"kind": "cancel", "run": int(run)}:
             return Cancel(run)
         case {"kind": "health", "seq": int(seq)}:

@@ -9,9 +9,9 @@ import gc
 import inspect
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from cog.errors import SignatureError
 from cog.signature.entry import Entry
@@ -19,6 +19,8 @@ from cog.signature.facts import Signature
 from cog.signature.inspect import read
 from cog.signature.load import METHODS, TRAINING, load
 from cog.worker.weights import weights
+
+T = TypeVar("T")
 
 # Bytes of an input that is read without the garbage collector.
 _LARGE: Final = 1024 * 1024
@@ -69,15 +71,24 @@ class Model:
 
     def arguments(self, payload: bytes) -> Mapping[str, object]:
         """The keyword arguments of a run, from its input as JSON text."""
-        if len(payload) <= _LARGE or not gc.isenabled():
+        if len(payload) <= _LARGE:
             return self._entry.arguments(json.loads(payload))
-        # Millions of new lists make Python look for circles again and again: 9 s for 76 MiB instead of 2, in which no
-        # other thread runs, the one that says that this worker is not frozen included. There are none in JSON.
-        gc.disable()
-        try:
-            return self._entry.arguments(json.loads(payload))
-        finally:
-            gc.enable()
+        return _without_collector(lambda: self._entry.arguments(json.loads(payload)))
+
+    def inputs(self, payload: bytes) -> list[Mapping[str, object]]:
+        """The inputs of a batch, from JSON text."""
+        made = (
+            json.loads(payload) if len(payload) <= _LARGE else _without_collector(lambda: json.loads(payload))
+        )
+        return cast("list[Mapping[str, object]]", made)
+
+    def arguments_of(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        """The keyword arguments for one input."""
+        return self._entry.arguments(values)
+
+    def together(self, inputs: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
+        """The keyword arguments of one call, from those of each of a batch."""
+        return self._entry.together(inputs)
 
     def setup(self, loop: asyncio.AbstractEventLoop) -> None:
         """Call `setup()`, to its end on `loop` when it is async. `weights` is what COG_WEIGHTS says, or None."""
@@ -93,6 +104,18 @@ class Model:
     def healthcheck(self) -> Callable[[], object] | None:
         """The model's own `healthcheck`, when it has one."""
         return getattr(self._instance, "healthcheck") if self.signature.healthcheck else None  # noqa: B009
+
+
+def _without_collector(read: Callable[[], T]) -> T:
+    """Millions of new lists make Python look for circles again and again: 9 s for 76 MiB instead of 2, in which no other
+    thread runs, the one that says that this worker is not frozen included. There are none in JSON."""
+    if not gc.isenabled():
+        return read()
+    gc.disable()
+    try:
+        return read()
+    finally:
+        gc.enable()
 
 
 async def _completed(result: Awaitable[object]) -> object:

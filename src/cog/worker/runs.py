@@ -9,14 +9,13 @@ import threading
 from time import perf_counter
 from typing import NamedTuple, NoReturn
 
-from cog.sdk.scope import Scope
+from cog.sdk.scope import Report
 from cog.worker import failures
 from cog.worker.calls import Call
 from cog.worker.capture import Capture, utf8
 from cog.worker.channel import Channel
-from cog.worker.messages import Ended, Measured, PutOut, Start
+from cog.worker.messages import Ended, Measured
 from cog.worker.messages import Ending as Status
-from cog.worker.outputs import OutputEncoder
 
 
 class Ending(NamedTuple):
@@ -44,14 +43,14 @@ class Runs:
         self._pid = os.getpid()
         capture.keep_descriptors()
 
-    def begin(self, order: Start) -> Call:
-        """A run begins. What an earlier one put in the place of `sys.stdout` is gone, so that this one's logs are not."""
+    def begin(self, number: int, folder: str, members: int = 0) -> Call:
+        """A run begins. What an earlier one put in the place of `sys.stdout` is gone, so that this one's logs are not. The
+        numbers of its `members` follow its own."""
         if not self.active:
             sys.stdin, sys.stdout, sys.stderr = self._streams
-        number = order.run
-        call = Call(number, order.folder)
+        call = Call(number, folder)
         with self.lock:
-            self._newest = number
+            self._newest = number + members
             self.active[number] = call
             if self._early and number in self._early:
                 self._early.discard(number)
@@ -72,19 +71,14 @@ class Runs:
         self._early.add(number)
         return True
 
-    def scope(self, call: Call, order: Start) -> Scope:
-        """What `current_scope()` gives inside this run."""
+    def reporter(self, call: Call) -> Report:
+        """What sends the figures that are recorded in this run, until its end."""
 
         def report(name: str, value: object, mode: str) -> None:
             if not call.closed:
                 self.channel.send(Measured(call.number, name, value, mode))
 
-        return Scope(order.context, report)
-
-    def put_out(self, call: Call, encoder: OutputEncoder, chunk: object) -> None:
-        """Send one chunk that the model yielded."""
-        payload = encoder.encode(chunk)
-        self.channel.send(PutOut(call.number, encoder.files, payload))
+        return report
 
     def tell(self, error: BaseException) -> None:
         """Put a traceback into the logs of the run at hand; outside of any into the server's log."""

@@ -21,10 +21,10 @@ from cog.worker import calls
 from cog.worker.calls import Call
 from cog.worker.control import CANCEL_SIGNAL, Answer
 from cog.worker.failures import is_fatal, summary
-from cog.worker.messages import Start
+from cog.worker.messages import Start, StartBatch
 from cog.worker.model import Model
-from cog.worker.outputs import OutputEncoder
 from cog.worker.runs import Ending, Runs
+from cog.worker.work import Work, work_of
 
 T = TypeVar("T")
 
@@ -53,44 +53,48 @@ class SyncEngine:
 
     def _serve(self) -> None:
         for order in self._runs.channel.receive():
-            if isinstance(order, Start):
+            if isinstance(order, Start | StartBatch):
                 self._running = True
                 self._run(order)
                 self._running = False
 
-    def _run(self, order: Start) -> None:
-        call = self._runs.begin(order)
+    def _run(self, order: Start | StartBatch) -> None:
+        work = work_of(order, self._runs, self._model)
+        call = work.call
         calls.enter_process(call)
-        set_process_scope(self._runs.scope(call, order))
-        encoder = OutputEncoder(call.folder)
+        set_process_scope(work.scope)
         started = perf_counter()
         try:
-            ending = Ending(self._invoke(call, encoder, order.payload))
+            ending = Ending(self._invoke(call, work))
         except BaseException as error:  # noqa: BLE001  whatever the model raises, sys.exit() included, ends this run only
             call.open = False
             ending = Ending(error=error)
-        self._runs.end(call, ending, encoder.files if ending.payload is not None else [], started)
+        work.end(ending, started)
         calls.enter_process(None)
         set_process_scope(None)
 
-    def _invoke(self, call: Call, encoder: OutputEncoder, payload: bytes) -> bytes | None:
+    def _invoke(self, call: Call, work: Work) -> bytes | None:
         _offer_loop()
-        arguments = self._model.arguments(payload)
+        arguments = work.arguments()
         call.files = take_opened()
+        if arguments is None:
+            return None
         result = _inside(call, lambda: self._model.run(**arguments))
         if not self._model.signature.yields:
-            return encoder.encode(result)
+            return work.encode(result)
         chunks = _inside(call, lambda: iter(cast("Iterable[object]", result)))
-        while True:
+        while not work.over:
             try:
                 chunk = _inside(call, _step(call, chunks))
             except StopIteration:
                 return None
             try:
-                self._runs.put_out(call, encoder, chunk)
+                work.put_out(chunk)
             except BaseException:
                 self._close(call, chunks)
                 raise
+        self._close(call, chunks)
+        return None
 
     def _close(self, call: Call, chunks: Iterator[object]) -> None:
         """Let a generator clean up that is not asked for more: as a part of this run, not whenever it is collected."""
