@@ -94,11 +94,12 @@ def test_elsewhere_it_is_not_written(server: Server) -> None:
 GPU = """
 import os
 from cog.backend import growth, machine
+from cog.backend.pool import Pool
 
 assert not machine.uses_gpu(os.getpid())
 with open("/dev/nvidia0"):
-    print(machine.uses_gpu(os.getpid()), *growth.wanted(None, os.getpid()), sep="|")
-    print(*growth.wanted(2, os.getpid()), sep="|")
+    print(machine.uses_gpu(os.getpid()), *growth.wanted(Pool(), os.getpid(), is_async=False), sep="|")
+    print(*growth.wanted(Pool(2), os.getpid(), is_async=False), sep="|")
 """
 
 
