@@ -425,3 +425,29 @@ def test_a_frozen_batch_is_killed_with_its_last_cancel(serve: Any) -> None:
     assert [server.wait_for(name)["status"] for name in names] == ["canceled"] * 2
     server.wait_health("READY", timeout=20)
     assert together(server, "after")[0]["output"] == "after"
+
+
+PLAIN = (
+    "from cog import BaseRunner\n"
+    + WAITING
+    + """
+
+class Runner(BaseRunner):
+    def run(self, act: str) -> str:
+        word, _, rest = act.partition(" ")
+        if word == "hold":
+            hold(rest)
+        return "plain " + act
+"""
+)
+
+
+def test_what_waits_while_the_model_learns_to_take_batches_runs_as_it_was_meant(serve: Any) -> None:
+    server: Server = serve(PLAIN, "--reload", "--max-queue", "4")
+    names = [begin(server, act) for act in ("hold go", "a", "b")]
+    server.wait_for(names[0], "processing")
+    (server.folder / "run.py").write_text(MODEL)
+    server.wait_log("the changed model is READY")
+    assert together(server, "c", "d")[1]["metrics"]["batch_size"] == 2
+    (server.folder / "go").touch()
+    assert [server.wait_for(name)["output"] for name in names] == ["plain hold go", "plain a", "plain b"]

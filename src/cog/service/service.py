@@ -188,7 +188,7 @@ class Service:
         if alone and self.backend.free > 0 and journey.start(self.backend.run):
             return
         self._line.join(journey)
-        if journey.rule is not None:
+        if self.backend.free > 0:
             self._serve()
         self._give_up_hope()
 
@@ -229,16 +229,20 @@ class Service:
     def _serve(self) -> None:
         """Start what waits, as far as there are slots."""
         line = self._line
+        blocked: list[
+            Journey
+        ] = []  # they wait for an older version of the model, or their worker has just died
         while line and self.backend.free > 0:
             together = line.next()
             if not together:
-                return  # they wait for company
+                break  # they wait for company
             if not start_all(together, self.backend.run):
-                for journey in together:
-                    line.join(journey)
-                return
+                blocked += together
+                continue
             for journey in together:
                 line.called(journey)
+        for journey in blocked:
+            line.join(journey)
 
     def _give_up_hope(self) -> None:
         """What waits for a model that does not come up again fails, with the cause."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from cog.errors import OutputError
+from cog.errors import InputRefused, OutputError
 from cog.sdk.scope import Scope, Undo
 from cog.worker import calls, failures
 from cog.worker.calls import Call
@@ -19,6 +19,11 @@ from cog.worker.messages import Ended, PutOut, Start, StartBatch, Up
 from cog.worker.model import Model
 from cog.worker.outputs import OutputEncoder
 from cog.worker.runs import Ending, Runs
+
+_REPLACED: Final = (
+    "the source of the model has changed while this prediction waited: run() takes batches now, or takes them no more, and no "
+    "worker has the one before. Send the request again"
+)
 
 
 class Work(Protocol):
@@ -65,7 +70,13 @@ class Single:
         self._encoder = OutputEncoder(order.folder)
 
     def arguments(self) -> Mapping[str, object]:
-        """From the input."""
+        """From the input.
+
+        Raises:
+            InputRefused: the order was given for another model.
+        """
+        if self._model.signature.batch is not None:
+            raise InputRefused(_REPLACED)
         return self._model.arguments(self._payload)
 
     def encode(self, value: object) -> bytes:
@@ -132,7 +143,13 @@ class Batch:
         return all(member.ended for member in self._row)
 
     def arguments(self) -> Mapping[str, object] | None:
-        """Lists with the values of each. One whose input a class of the model's own refuses fails alone."""
+        """Lists with the values of each. One whose input a class of the model's own refuses fails alone.
+
+        Raises:
+            InputRefused: the order was given for another model.
+        """
+        if self._model.signature.batch is None:
+            raise InputRefused(_REPLACED)
         self._started = perf_counter()
         inputs: list[Mapping[str, object]] = []
         ends: list[Up] = []
