@@ -6,6 +6,8 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import datetime, timezone
+from json.encoder import encode_basestring
+from math import isfinite
 from typing import Final, NamedTuple, Protocol
 
 from cog.prediction.chunks import Chunks
@@ -17,7 +19,7 @@ from cog.prediction.states import following
 
 _log: Final = logging.getLogger("cog.prediction")
 
-_text: Final[Callable[[str], str]] = json.JSONEncoder(ensure_ascii=False).encode
+_text: Final[Callable[[str], str]] = encode_basestring
 _object: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -205,8 +207,13 @@ class Prediction:
         ).encode()
 
 
-def _json(value: object) -> str:
-    return _object(value) if value else "{}"
+def _json(metrics: dict[str, object]) -> str:
+    if not metrics:
+        return "{}"
+    seconds = metrics.get("predict_time")
+    if len(metrics) == 1 and type(seconds) is float and isfinite(seconds):  # of most there is nothing else
+        return f'{{"predict_time":{seconds!r}}}'
+    return _object(metrics)
 
 
 _second: tuple[int, str] = (-1, "")

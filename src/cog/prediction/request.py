@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import time
@@ -17,8 +16,6 @@ WEBHOOK_EVENTS: Final = ("start", "output", "logs", "completed")
 ID_RULE: Final = "1 to 256 characters of A-Z a-z 0-9 . _ ~ : @ = + , - and neither '.' nor '..'"
 _ID = re.compile(r"[A-Za-z0-9._~:@=+,\-]{1,256}")
 _BASE32: Final = "abcdefghijklmnopqrstuvwxyz234567"
-_PAIRS: Final = [first + second for first in _BASE32 for second in _BASE32]
-_SHIFTS: Final = range(120, -1, -10)
 
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -60,27 +57,48 @@ def valid_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None and text not in (".", "..")
 
 
-class _Chance:
-    """Random bytes of the system, fetched for many ids at once: the call costs more than all the rest of an id."""
+class _Ids:
+    """Makes ids: a UUIDv7 (RFC 9562, section 5.7) as 26 characters of lower-case base32: it holds its time. What is chance
+    in it is made for many ids at once: that costs more than all the rest of an id.
+    """
 
     def __init__(self) -> None:
-        self._bytes = io.BytesIO()
+        self._stamp = -1
+        self._time = ""
+        self._ends: list[str] = []
 
-    def read(self, count: int) -> bytes:
-        taken = self._bytes.read(count)
-        if len(taken) < count:
-            self._bytes = io.BytesIO(os.urandom(4000))
-            taken = self._bytes.read(count)
-        return taken
+    def new(self) -> str:
+        """A new one."""
+        stamp = time.time_ns() // 1_000_000
+        if stamp != self._stamp:
+            self._stamp = stamp
+            number = stamp << 2 | 0b01  # with the first half of the version, 0111
+            self._time = "".join([_BASE32[(number >> shift) & 31] for shift in _SHIFTS])
+        if not self._ends:
+            self._ends = _ends(256)
+        return self._time + self._ends.pop()
 
 
-_chance: Final = _Chance()
+def _ends(count: int) -> list[str]:
+    """The last 16 characters of ids: each stands for five bits, of which the chance is as much of a random byte."""
+    chance = os.urandom(16 * count)
+    free, version, before, variant, last = (chance.translate(table).decode() for table in _TABLES)
+    return [
+        f"{version[at]}{free[at + 1]}{before[at + 2]}{variant[at + 3]}{free[at + 4 : at + 15]}{last[at + 15]}"
+        for at in range(0, len(chance), 16)
+    ]
 
 
-def new_id() -> str:
-    """A new id: a UUIDv7 (RFC 9562, section 5.7) as 26 characters of lower-case base32: it holds its time."""
-    stamp = time.time_ns() // 1_000_000
-    chance = int.from_bytes(_chance.read(10), "big")
-    number = (stamp << 80) | (0x7 << 76) | ((chance >> 68) << 64) | (0b10 << 62) | (chance & (2**62 - 1))
-    number <<= 2  # 128 bits are 25.6 characters of five bits
-    return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
+def _table(bits: int, of: int) -> bytes:
+    """For a random byte the character whose five bits are those of `bits`, and of the byte where `of` has a one."""
+    return bytes(ord(_BASE32[bits | (byte & of)]) for byte in range(256))
+
+
+_SHIFTS: Final = range(45, -1, -5)
+# Any character; the one with the other half of the version; the one with the first bit of the variant, 10, and the one with
+# the second; the last one, in which the number ends.
+_TABLES: Final = (
+    _table(0, 31), _table(0b11000, 0b00111), _table(0b00001, 0b11110), _table(0, 0b01111), _table(0, 0b11100),
+)  # fmt: skip
+
+new_id: Final = _Ids().new

@@ -9,6 +9,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable
+from json.encoder import encode_basestring
 from typing import Final, TypeAlias
 
 from cog.errors import OutputError
@@ -18,6 +19,8 @@ Secure: TypeAlias = Callable[[object], str]
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SEPARATORS: Final = (",", ":")
+_CONSTANTS: Final[dict[object, str]] = {None: "null", True: "true", False: "false"}
+_FAR: Final = 1 << 64  # a number that far from 0 may be one that Python does not write
 
 
 def encode(value: object, secure: Secure) -> bytes:
@@ -31,6 +34,8 @@ def encode(value: object, secure: Secure) -> bytes:
             instead.
         Exception: whatever the model's own code raises while it is asked (a generator, a `model_dump()`).
     """
+    if (plain := _scalar(value)) is not None:
+        return _utf8(plain)
     walk = _Walk(secure)
     text: str | None = None
     try:
@@ -44,6 +49,22 @@ def encode(value: object, secure: Secure) -> bytes:
         # Either something is wrong, and only the slow walk knows where, or a key of a dict has to be
         # converted.
         text = _dumps(_explained(value, walk), None)
+    return _utf8(text)
+
+
+def _scalar(value: object) -> str | None:
+    """A plain value as JSON text: to make an encoder for it costs more than all the rest, and most chunks of a stream are
+    texts. None for everything else."""
+    if type(value) is str:
+        return encode_basestring(value)
+    if type(value) is int:
+        return repr(value) if -_FAR < value < _FAR else None
+    if type(value) is float:
+        return repr(value) if math.isfinite(value) else None
+    return _CONSTANTS[value] if value is None or type(value) is bool else None
+
+
+def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:

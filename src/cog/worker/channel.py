@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from cog.worker.frames import FrameReader
-from cog.worker.messages import Down, Up, read_down
+from cog.worker.messages import Down, Up, quick_start, read_down
 
 # Frames that wait for the end of the loop's turn are sent earlier when they are more than this.
 _ENOUGH: Final = 64 * 1024
@@ -27,7 +27,7 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._reader = FrameReader()
+        self._reader = FrameReader(quick_start)
         self._arrived: deque[Down] = deque()
         self._inbox: deque[bytes] = deque()
         self._pending: deque[bytes] = deque()

@@ -8,6 +8,8 @@ Down the data socket: `Load`, then `Start` or `StartBatch` for each run. Up: `Re
 from __future__ import annotations
 
 import json
+import re
+from json.encoder import encode_basestring_ascii
 from typing import Final, Literal, NamedTuple, TypeAlias, cast
 
 from cog.errors import ProtocolError
@@ -48,10 +50,15 @@ class Start(NamedTuple):
     payload: bytes
 
     def pack(self) -> bytes:
-        """The message as a frame."""
-        header: Header = {"kind": "start", "run": self.run, "folder": self.folder}
-        if self.context:
-            header["context"] = self.context
+        """The message as a frame. What a run without a context says is written by hand: this is the hot path."""
+        if not self.context:
+            return pack(
+                b'{"kind":"start","run":%d,"folder":%b}'
+                % (self.run, encode_basestring_ascii(self.folder).encode("ascii")),
+                self.payload,
+            )
+        header: Header = {"kind": "start", **self._asdict()}
+        del header["payload"]
         return pack(header_text(header), self.payload)
 
 
@@ -216,6 +223,7 @@ class Alive(NamedTuple):
 
 
 _STATUSES: Final = ("succeeded", "failed", "canceled")
+_START: Final = re.compile(rb'\{"kind":"start","run":(\d{1,18}),"folder":"([^"\\\x00-\x1f\x7f-\xff]*)"\}')
 _NO_FILES: Final[list[list[str]]] = []
 
 Down: TypeAlias = Load | Start | StartBatch | Cancel | AskHealth | Ping
@@ -258,6 +266,14 @@ def read_up(frame: Frame) -> Up:
             raise ProtocolError(f"a worker sent {_shown(header)}")
 
 
+def quick_start(head: bytes) -> Header | None:
+    """The header of a `Start` as it mostly is; None for any other."""
+    found = _START.fullmatch(head)
+    if found is None:
+        return None
+    return {"kind": "start", "run": int(found[1]), "folder": found[2].decode("ascii")}
+
+
 def _read_ended(header: Header, payload: bytes) -> Ended:
     """An `Ended`, without pattern matching, which costs 2 us a time: this is the hot path."""
     run, status, seconds = header.get("run"), header.get("status"), header.get("time")
@@ -282,9 +298,11 @@ def read_down(frame: Frame) -> Down:
         ProtocolError: it is not in the protocol.
     """
     header, payload = frame
-    match header:
-        case {"kind": "start", "run": int(run), "folder": str(folder)}:
+    if header["kind"] == "start":  # before the others, and without pattern matching: this is the hot path
+        run, folder = header.get("run"), header.get("folder")
+        if isinstance(run, int) and isinstance(folder, str):
             return Start(run, folder, cast("dict[str, str]", header.get("context", {})), payload)
+    match header:
         case {"kind": "batch", "run": int(run), "members": list(members)}:
             return StartBatch(run, cast("list[tuple[str, dict[str, str]]]", members), payload)
         case {"kind": "cancel", "run": int(run)}:

@@ -70,15 +70,17 @@ class Model:
         return self._entry.signature
 
     def arguments(self, payload: bytes) -> Mapping[str, object]:
-        """The keyword arguments of a run, from its input as JSON text."""
+        """The keyword arguments of a run, from its input as JSON text. (json.loads would guess at the encoding of bytes.)"""
         if len(payload) <= _LARGE:
-            return self._entry.arguments(json.loads(payload))
-        return _without_collector(lambda: self._entry.arguments(json.loads(payload)))
+            return self._entry.arguments(json.loads(payload.decode()))
+        return _without_collector(lambda: self._entry.arguments(json.loads(payload.decode())))
 
     def inputs(self, payload: bytes) -> list[Mapping[str, object]]:
         """The inputs of a batch, from JSON text."""
         made = (
-            json.loads(payload) if len(payload) <= _LARGE else _without_collector(lambda: json.loads(payload))
+            json.loads(payload.decode())
+            if len(payload) <= _LARGE
+            else _without_collector(lambda: json.loads(payload))
         )
         return cast("list[Mapping[str, object]]", made)
 
