@@ -21,10 +21,21 @@ settings.load_profile("project")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs in one process with `--dist loadgroup`: all that uses the container engine, else the tests of a file."""
+    """What runs in one process with `--dist loadgroup`: all that uses the container engine, and tests of a file that
+    share something. Each of the others goes where there is room."""
     for item in items:
-        engine = item.get_closest_marker("containers") is not None
-        item.add_marker(pytest.mark.xdist_group("containers" if engine else item.nodeid.partition("::")[0]))
+        if item.get_closest_marker("containers") is not None:
+            item.add_marker(pytest.mark.xdist_group("containers"))
+        elif _shares(item):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def _shares(item: pytest.Item) -> bool:
+    """True for a test that takes what is made once for its file."""
+    if not isinstance(item, pytest.Function):
+        return True
+    made = item._fixtureinfo.name2fixturedefs.values()
+    return any(definition.scope == "module" for definitions in made for definition in definitions)
 
 
 def _serve_in(root: Path) -> Iterator[Serve]:

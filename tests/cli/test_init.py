@@ -7,7 +7,6 @@ import functools
 import math
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -20,6 +19,7 @@ import yaml
 
 from cog.cli.init import TEMPLATES, origin
 from cog.config.parse import load
+from cog.environment.uv import binary
 from conftest import Serve
 from support.serving import Server
 from support.typed import Typed, called, typed
@@ -249,9 +249,8 @@ def test_the_workflow_takes_cog_from_where_this_one_came(record: str, found: str
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("uv") is None, reason="no uv on PATH to build a wheel with")
 def test_the_wheel_holds_every_template(tmp_path: Path) -> None:
-    command = ["uv", "build", "--wheel", "--out-dir", str(tmp_path), str(ROOT)]
+    command = [binary(), "build", "--wheel", "--out-dir", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True, timeout=110)
     (wheel,) = tmp_path.glob("*.whl")
     packed = set(zipfile.ZipFile(wheel).namelist())

@@ -189,10 +189,13 @@ def test_media_types_follow_from_the_extension(inline: Server) -> None:
     ],
 )
 def test_what_cannot_be_read_fails_the_prediction(inline: Server, case: str, cause: str) -> None:
-    """J5: never a null, a shorter list, or an empty file."""
-    error = failed(inline, case)
+    """J5: never a null, a shorter list, or an empty file. The logs say no more than that: no frame is the model's."""
+    prediction = inline.predict({"case": case}).json()
+    error = prediction["error"]
+    assert (prediction["status"], prediction["output"]) == ("failed", None)
     assert error.startswith("OutputError: ")
     assert cause in error
+    assert prediction["logs"].splitlines() == [f"making {case}", f"cog.errors.{error}"]
     assert succeeded(inline, "quick") == "quick"
 
 

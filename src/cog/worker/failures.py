@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import traceback
 from types import TracebackType
@@ -16,6 +17,7 @@ _LOOP: Final = frozenset(
     os.path.join(os.path.dirname(asyncio.__file__), name)
     for name in ("base_events.py", "events.py", "runners.py")
 )
+_JSON: Final = os.path.dirname(json.__file__) + os.sep
 _CUT: Final = 64 * 1024
 _DEEPEST: Final = 100  # causes are cut here
 # Of a longer traceback (a model raised the recursion limit) the newest frames are shown: a million take five seconds.
@@ -40,7 +42,7 @@ def model_traceback(error: BaseException) -> str:
         limit = None if _depth(error.__traceback__) <= _FRAMES else -_FRAMES
         shown = traceback.TracebackException.from_exception(error, limit=limit)
         for part in _chain(shown):
-            part.stack[:] = [frame for frame in part.stack if not _ours(frame.filename)]
+            part.stack[:] = _of_the_model(part.stack)
             if hasattr(part, "_str") and len(part._str) > _CUT:
                 part._str = part._str[:_CUT] + "..."
         return "".join(shown.format())
@@ -59,6 +61,16 @@ def _depth(frames: TracebackType | None) -> int:
         frames = frames.tb_next
         count += 1
     return count
+
+
+def _of_the_model(stack: traceback.StackSummary) -> list[traceback.FrameSummary]:
+    """Without ours, and without those of the encoder between ours, when it is one of ours that raises."""
+    encoder = _JSON if stack and _ours(stack[-1].filename) else None
+    return [
+        frame
+        for frame in stack
+        if not _ours(frame.filename) and not (encoder is not None and frame.filename.startswith(encoder))
+    ]
 
 
 def _ours(filename: str) -> bool:

@@ -97,15 +97,15 @@ class OutputEncoder:
 def _explained(name: str, act: Callable[[], None]) -> None:
     try:
         act()
-    except FileNotFoundError as error:
+    except FileNotFoundError:
         raise OutputError(
             f"the output names the file {name}, which does not exist. It may have been removed before run() "
             "returned, or the path is relative to another working directory."
-        ) from error
-    except IsADirectoryError as error:
+        ) from None
+    except IsADirectoryError:
         raise OutputError(
             f"the output names {name}, which is a folder. Return files, for example an archive of it."
-        ) from error
+        ) from None
     except OSError as error:
         hint = ""
         if error.errno in _FULL:
