@@ -221,6 +221,25 @@ def test_threads_uploads_and_another_file(folder: Path) -> None:
         assert server.predict() == "VERSION"
 
 
+def test_what_the_server_can_be_told_of_many_at_a_time_is_handed_on(folder: Path) -> None:
+    (folder / "run.py").write_text(
+        """
+from cog import BaseRunner, batch
+
+class Runner(BaseRunner):
+    @batch(max_size=8, max_wait=60)
+    async def run(self, name: list[str]) -> list[str]:
+        return name
+"""
+    )
+    with served(
+        folder, "--workers", "2", "--gpus", "none", "--max-queue", "3", "--queue-timeout", "60", "--max-batch-size", "1",
+        "--max-batch-wait", "0.01", "--predict-timeout", "60", "--no-env",
+    ) as server:  # fmt: skip
+        server.wait_written("2 of 2 workers")
+        assert server.predict(name="x") == "x"  # at once: a batch of 1 is full
+
+
 def test_names_of_the_standard_library_may_be_in_the_models_folder(folder: Path) -> None:
     for name in ("logging", "queue", "secrets", "asyncio"):
         (folder / f"{name}.py").write_text("raise RuntimeError('the model has one of its own')\n")
@@ -260,6 +279,8 @@ def test_a_port_that_is_taken_is_told_at_once_with_another_one(folder: Path, hos
         (("--host", "nowhere.invalid"), "--host takes an address of this machine"),
         (("-p", "65536"), "'-p' / '--port': 65536 is not in the range"),
         (("--threads", "0"), "'--threads': 0 is not in the range"),
+        (("--max-queue", "many"), "'--max-queue': it must be a whole number from 0"),
+        (("--queue-timeout", "soon"), "'--queue-timeout': it must be a number of seconds"),
         (("--upload-url", "elsewhere"), "it must be an absolute http:// or https:// URL"),
         (("-e", "1X=2"), "write NAME=VALUE"),
         (("--playground",), "No such option"),

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 import click
 
 from cog.cli import containers, runtime
+from cog.cli.handed_on import flags_of, server_options
 from cog.cli.main import Session
 from cog.cli.project import Project, env_option, file_option, no_env_option, open_environment, open_project
 from cog.cli.screen import Screen
@@ -65,6 +66,7 @@ def _url(ctx: click.Context, param: click.Parameter, value: str | None) -> str |
 @click.option(
     "--reload", is_flag=True, help="Load the model anew when its source changes; nothing that runs is lost."
 )
+@server_options
 @env_option
 @file_option
 @no_env_option
@@ -73,6 +75,7 @@ def _url(ctx: click.Context, param: click.Parameter, value: str | None) -> str |
 @click.pass_obj
 def command(
     session: Session,
+    /,
     port: int,
     host: str,
     threads: int | None,
@@ -83,6 +86,7 @@ def command(
     no_env: bool,
     docker: bool,
     engine: str | None,
+    **serving: str | None,
 ) -> None:
     """Serve the model of this folder over HTTP.
 
@@ -99,6 +103,7 @@ def command(
     flags = ["--threads", str(threads)] if threads is not None else []
     flags += ["--upload-url", upload_url] if upload_url is not None else []
     flags += ["--reload"] if reload else []
+    flags += flags_of(serving)
     _check(project, env)  # before minutes are spent on an environment
     if docker:
         _serve_contained(session, project, env, engine, (host, port), flags)
