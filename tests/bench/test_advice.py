@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -17,9 +18,9 @@ from cog.bench.subject import Style
 ONE, TWO, FOUR = Setup(threads=1), Setup(threads=2), Setup(threads=4)
 
 
-def settings(style: Style, *steps: Step) -> dict[str, str]:
+def settings(style: Style, *steps: Step, batched: bool = False) -> dict[str, str]:
     """The recommendations, with their reasons."""
-    return {each.setting: each.reason for each in recommend(subject(style), steps)}
+    return {each.setting: each.reason for each in recommend(subject(style, batched=batched), steps)}
 
 
 @given(st.lists(st.floats(0, 1e5), min_size=1, max_size=9))
@@ -64,15 +65,42 @@ def test_an_async_model_that_grew_up_to_its_slots_is_to_be_tried_with_more() -> 
     assert "cog bench -e COG_MAX_CONCURRENCY=16" in told["@concurrent(max=8)"]
 
 
+def test_processes_of_an_async_model_are_workers_that_share_its_requests() -> None:
+    steps = [
+        step(n, min(n, 8 * count) * 10, Setup(threads=count), slots=64 * count)
+        for count in (1, 2)
+        for n in (1, 2, 4, 8, 16, 32)
+    ]
+    told = settings("async", *steps)
+    assert told["--workers 2"] == "160/s, 2.0 times what 1 does"
+    few = settings("async", step(2, 10, Setup(threads=2), slots=1))  # a server that is not what it should be
+    assert "@concurrent(max=1)" in few
+    assert "more than 16 at a time bring no more; the model takes 64 now" in told["@concurrent(max=8)"]
+
+
 def test_the_smallest_batch_that_is_enough() -> None:
     sizes = {1: 75, 4: 150, 8: 190, 16: 197}
-    steps = [step(n, rate * n / 32, Setup(batch=size)) for size, rate in sizes.items() for n in (1, 32)]
-    told = settings("batched", *steps)
+    steps = [
+        step(n, rate * n / 32, Setup(batch=size), together=size * n / 32)
+        for size, rate in sizes.items()
+        for n in (1, 32)
+    ]
+    told = settings("sync", *steps, batched=True)
     (batch,) = (setting for setting in told if setting.startswith("@batch"))
-    assert (
-        batch == "@batch(max_size=8, max_wait=0.01)"
-    )  # a tenth of the 168 ms of one alone, as a round number
-    assert "190/s (1: 75.0/s, 4: 150/s, 16: 197/s)" in told[batch]
+    assert batch == "@batch(max_size=8, max_wait=0.001)"  # a tenth of the 10 ms of a call
+    assert "190/s (1: 75.0/s, 4: 150/s, 16: 197/s), with 8.00 in a call on average" in told[batch]
+    assert "larger max_size" not in told[batch]
+    assert not any(setting.startswith("@concurrent") for setting in settings("async", *steps, batched=True))
+
+
+def test_batches_that_grew_up_to_the_largest_are_to_be_tried_larger() -> None:
+    told = settings("sync", step(8, 50, Setup(batch=1)), step(8, 90, Setup(batch=2)), batched=True)
+    (reason,) = (reason for setting, reason in told.items() if setting.startswith("@batch(max_size=2,"))
+    assert "so try a larger max_size" in reason
+
+
+def test_the_queue_of_a_batched_model_fills_a_batch() -> None:
+    assert "--max-queue 32" in settings("sync", step(1, 0.5, Setup(batch=16), slots=2), batched=True)
 
 
 def test_the_queue_is_what_a_second_works_off() -> None:
@@ -115,13 +143,16 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS, st.sampled_from(["sync", "async", "batched", None]))
-def test_only_what_was_measured_is_recommended(steps: list[Step], style: Style) -> None:
-    told = recommend(subject(style), steps)
-    measured = {
+@given(STEPS, st.sampled_from(["sync", "async", None]), st.booleans())
+def test_only_what_was_measured_is_recommended(steps: list[Step], style: Style, batched: bool) -> None:
+    told = recommend(subject(style, batched=batched), steps)
+    at_a_time = {count for each in steps for count in (each.concurrency, each.slots) if count is not None}
+    measured: dict[str, set[object]] = {
         "--threads": {each.setup.threads for each in steps},
+        "--workers": {each.setup.threads for each in steps},
         "max_size": {each.setup.batch for each in steps},
-        "@concurrent(max": {each.concurrency for each in steps} | {each.slots for each in steps},
+        "@concurrent(max": {*at_a_time}
+        | {math.ceil(count / 2) for count in at_a_time},  # of two processes each
     }
     for each in told:
         for name, values in measured.items():

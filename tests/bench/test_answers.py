@@ -93,7 +93,8 @@ def test_what_is_no_http_is_said_to_be_none(data: bytes) -> None:
 
 def judged(status: int, document: object) -> tuple[Kind, str, float | None]:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return tuple(judge(Answer(status, body, False)))  # type: ignore[return-value]
+    kind, text, model_time, _ = judge(Answer(status, body, False))
+    return kind, text, model_time
 
 
 def test_only_a_prediction_that_succeeded_is_answered() -> None:
@@ -113,6 +114,11 @@ def test_only_a_prediction_that_succeeded_is_answered() -> None:
     assert judged(200, {"output": {"status": "succeeded"}})[0] is Kind.FAILED
     for body in (b"", b"<html>", b"[1]", b'"succeeded"'):
         assert judged(200, body) == (Kind.FAILED, "the answer is no prediction", None)
+
+
+def test_how_many_there_were_in_its_batch() -> None:
+    told = {"status": "succeeded", "metrics": {"predict_time": 0.5, "batch_size": 7}}
+    assert judge(Answer(200, json.dumps(told).encode(), False)).together == 7
 
 
 @pytest.mark.parametrize("status", [409, 429, 503])

@@ -137,7 +137,7 @@ def test_one_step_alone_and_none_that_was_answered() -> None:
 def test_columns_in_which_nothing_stands_are_left_out() -> None:
     assert "<th>refused</th>" in page(results(STEPS))
     plain = page(results([step(1, 10), step(2, 20)]))
-    for head in ("refused", "failed", "batch", "processes"):
+    for head in ("refused", "failed", "batches of", "in a batch", "processes"):
         assert f"<th>{head}</th>" not in plain
 
 
@@ -154,3 +154,10 @@ def test_results_as_json() -> None:
     assert first["failures"] == [{"error": '<b>&"bad"</b>', "count": 1}]
     assert first["latency"].keys() == {"p50", "p90", "p99", "mean", "longest"}
     assert {each["setting"] for each in document["recommendations"]} >= {"--threads 2"}
+
+
+def test_the_legend_says_what_differs() -> None:
+    steps = [step(n, n * size, Setup(1, size), slots=1) for size in (1, 8) for n in (1, 2)]
+    text = Words(page(results(steps))).text
+    assert "batches of 8, p99" in text
+    assert "1 process" not in text

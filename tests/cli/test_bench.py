@@ -315,6 +315,7 @@ def test_a_plain_terminal_stays_plain(folder: Path, tmp_path: Path) -> None:
         (("--concurrency", "1,x"), "write numbers from 1 to 4,096, such as 1,2,4"),
         (("--concurrency", "0"), "write numbers from 1 to 4,096"),
         (("--threads", "5000"), "write numbers from 1 to 4,096"),
+        (("--batch-size", "4"), "the model takes no batches"),
         (("--duration", "0"), "--duration"),
         (("--url", "http://127.0.0.1:1", "--threads", "2"), "--url names one that runs already"),
         (("--url", "http://127.0.0.1:1", "--no-env"), "--url names one that runs already"),
@@ -339,10 +340,58 @@ def test_a_setup_that_takes_too_long(tmp_path: Path) -> None:
     assert "the model was not set up within 0.5 seconds" in done.stderr
 
 
-def test_processes_of_an_async_model_are_none_to_try(tmp_path: Path) -> None:
-    done = cog(write_model(tmp_path, ASYNC), "bench", "--no-env", "--threads", "1,2")
+def test_several_processes_of_an_async_model(tmp_path: Path) -> None:
+    arguments = (
+        "--no-env",
+        "--workers",
+        "1,2",
+        "--requests",
+        "60",
+        "--concurrency",
+        "8",
+        "-o",
+        f"{tmp_path}/",
+    )
+    one, two = measured(write_model(tmp_path / "model", ASYNC), *arguments)["steps"]
+    assert [(step["threads"], step["slots"]) for step in (one, two)] == [(1, 4), (2, 8)]
+    assert two["latency"]["p50"] < one["latency"]["p50"]  # nobody waits
+
+
+BATCHED = """
+import time
+from cog import BaseRunner, batch
+
+
+class Runner(BaseRunner):
+    @batch(max_size=8)
+    def run(self, text: list[str]) -> list[str]:
+        time.sleep(0.05)
+        return [one.upper() for one in text]
+"""
+
+
+def test_sizes_of_batches_are_compared(tmp_path: Path) -> None:
+    """A call takes as long for eight as for one."""
+    write_model(tmp_path, BATCHED)
+    found = measured(tmp_path, *ONE, "--batch-size", "1,8", "--requests", "48", "--concurrency", "8")
+    assert (found["model"]["style"], found["model"]["batched"]) == ("sync", True)
+    alone, together = found["steps"]
+    assert [step["batch_size"] for step in (alone, together)] == [1, 8]
+    assert alone["together"] == 1
+    assert 4 < together["together"] <= 8
+    assert together["throughput"] > 3 * alone["throughput"]
+    assert any(
+        each["setting"].startswith("@batch(max_size=8, max_wait=0.00") for each in found["recommendations"]
+    )
+
+
+def test_batches_are_compared_up_to_what_the_model_takes(tmp_path: Path) -> None:
+    write_model(tmp_path, BATCHED)
+    found = measured(tmp_path, *ONE, "--requests", "8", "--concurrency", "2")
+    assert [step["batch_size"] for step in found["steps"]] == [1, 2, 4, 8]
+    done = cog(tmp_path, "bench", *ONE, "--batch-size", "8,16")
     assert done.returncode == 1
-    assert "--threads: only a plain `def run` has a process for each prediction" in done.stderr
+    assert "--batch-size 16: the model takes 8 at most" in done.stderr
 
 
 def test_the_help_lists_the_inputs(folder: Path) -> None:

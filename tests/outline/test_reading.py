@@ -299,5 +299,5 @@ def test_how_it_is_called_and_what_its_decorators_say(tmp_path: Path) -> None:
     found = read(tmp_path, "run.py:Runner")
     assert (found.asynchronous, found.marks) == (True, {"cog.concurrent": {"max": 4}, "cog.streaming": {}})
     found = read(tmp_path, "run.py:Later")
-    assert (found.asynchronous, found.marks) == (False, {"cog.concurrent": {}})
+    assert (found.asynchronous, found.marks) == (False, {"cog.concurrent": {"max": ...}})
     assert read(write(tmp_path, "from other import Runner"), "run.py:Runner").asynchronous is None

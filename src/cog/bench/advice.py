@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -9,7 +10,7 @@ from typing import Final, Literal
 from cog.bench.figures import Step
 from cog.bench.plan import GROWTH, Setup
 from cog.bench.subject import Subject
-from cog.bench.words import plural, rate, span, times
+from cog.bench.words import number, plural, rate, span, times
 
 ENOUGH: Final = (
     1 - GROWTH
@@ -95,9 +96,10 @@ def _grew(own: Sequence[Step]) -> bool:
 
 
 def _threads(subject: Subject, steps: Sequence[Step], setup: Setup, found: Step) -> Iterator[Advice]:
-    """How many processes, for a plain `def run`."""
-    if subject.style not in ("sync", None) or setup.threads is None:
+    """How many processes."""
+    if setup.threads is None:
         return
+    flag = "--workers" if subject.style == "async" else "--threads"
     peaks = {
         each.threads: step
         for each, step in _peaks(steps).items()
@@ -106,7 +108,7 @@ def _threads(subject: Subject, steps: Sequence[Step], setup: Setup, found: Step)
     others = [count for count in peaks if count != setup.threads]
     if not others:
         reason = (
-            f"the only number that was measured, {rate(found.throughput)}; `--threads 1,2,4` compares several"
+            f"the only number that was measured, {rate(found.throughput)}; `{flag} 1,2,4` compares several"
         )
     else:
         reason = f"{rate(peaks[setup.threads].throughput)}"
@@ -116,7 +118,7 @@ def _threads(subject: Subject, steps: Sequence[Step], setup: Setup, found: Step)
             reason += f", {_compared(peaks[setup.threads], peaks[fewer])} {fewer} does"
         if more is not None:
             reason += f"; {more} bring {rate(peaks[more].throughput)} and take more memory"
-    yield Advice("setting", f"--threads {setup.threads}", reason)
+    yield Advice("setting", f"{flag} {setup.threads}", reason)
 
 
 def _compared(one: Step, other: Step) -> str:
@@ -125,36 +127,34 @@ def _compared(one: Step, other: Step) -> str:
 
 
 def _concurrent(subject: Subject, own: Sequence[Step], found: Step) -> Iterator[Advice]:
-    """How many predictions at a time, for an `async def run`."""
-    slots = found.slots
-    if subject.style != "async" or slots is None:
+    """How many predictions at a time, for an `async def run`; of one with batches they are not requests."""
+    if subject.style != "async" or subject.batched or found.slots is None:
         return
-    if found.concurrency < slots:
+    processes = found.setup.threads or 1
+    has, each = max(1, found.slots // processes), math.ceil(found.concurrency / processes)
+    if each < has:
         reason = (
-            f"more than {found.concurrency} at a time bring no more; the model takes {slots} now, "
+            f"more than {found.concurrency} at a time bring no more; the model takes {has} now, "
             "which only makes each of them slower"
         )
-        yield Advice("setting", f"@concurrent(max={found.concurrency})", reason)
+        yield Advice("setting", f"@concurrent(max={each})", reason)
         return
-    before = max((step.throughput for step in own if step.concurrency < slots), default=0.0)
-    at = max((step.throughput for step in own if step.concurrency >= slots), default=0.0)
+    before = max((step.throughput for step in own if step.concurrency < found.slots), default=0.0)
+    at = max((step.throughput for step in own if step.concurrency >= found.slots), default=0.0)
     reason = f"what the model has now, and what it fills: {rate(at)}"
     if before and at > before * (1 + GROWTH):
-        reason += (
-            f"; throughput grew until there, so try more: `cog bench -e COG_MAX_CONCURRENCY={slots * 2}`"
-        )
-    yield Advice("setting", f"@concurrent(max={slots})", reason)
+        reason += f"; throughput grew until there, so try more: `cog bench -e COG_MAX_CONCURRENCY={has * 2}`"
+    yield Advice("setting", f"@concurrent(max={has})", reason)
 
 
 def _batch(subject: Subject, steps: Sequence[Step], own: Sequence[Step], setup: Setup) -> Iterator[Advice]:
     """How many in a batch, and how long to wait for them."""
-    if subject.style != "batched":
+    if not subject.batched:
         return
-    alone = min(own, key=lambda step: step.concurrency)
-    one = subject.first if alone.latency is None else alone.latency.p50
+    one = min(own, key=lambda step: step.concurrency).model_time or subject.first
     wait = nice(min(max(one * _GATHERING, _WAITS[0]), _WAITS[1]))
     gathering = (
-        f"a tenth of what one prediction takes alone ({span(one)}): so much later a lone request is answered; under load a "
+        f"a tenth of what a call with one takes ({span(one)}): so much later a lone request is answered; under load a "
         "batch gathers while the one before runs"
     )
     peaks = {
@@ -169,18 +169,20 @@ def _batch(subject: Subject, steps: Sequence[Step], own: Sequence[Step], setup: 
     compared = [
         f"{size}: {rate(step.throughput)}" for size, step in sorted(peaks.items()) if size != setup.batch
     ]
-    reason = f"{rate(best.throughput)}" + (f" ({', '.join(compared)})" if compared else "")
-    yield Advice(
-        "setting",
-        f"@batch(max_size={setup.batch}, max_wait={wait:g})",
-        f"max_size: {reason}; max_wait: {gathering}",
-    )
+    reason = rate(best.throughput) + (f" ({', '.join(compared)})" if compared else "")
+    if best.together is not None:
+        reason += f", with {number(best.together)} in a call on average"
+    smaller = max((step.throughput for size, step in peaks.items() if size < setup.batch), default=0.0)
+    if setup.batch == max(peaks) and smaller and best.throughput > smaller * (1 + GROWTH):
+        reason += "; throughput grew until there, so try a larger max_size if there is memory for it"
+    setting = f"@batch(max_size={setup.batch}, max_wait={wait:g})"
+    yield Advice("setting", setting, f"max_size: {reason}; max_wait: {gathering}")
 
 
 def _queue(found: Step) -> Advice:
     """How many may wait: what is worked off in a second, or in the time of a few predictions of a slow model."""
     assert found.latency is not None
-    slots = found.slots or found.concurrency
+    slots = (found.slots or found.concurrency) * (found.setup.batch or 1)
     wait = max(_WAIT, 2 * found.latency.p50)
     length = int(min(max(nice(found.throughput * wait), slots, 1), _LONGEST_QUEUE))
     return Advice(

@@ -156,15 +156,18 @@ class Kind(Enum):
 
 
 class Outcome(NamedTuple):
-    """`text` says why it failed, `model_time` how long the model took, in seconds, where that is told."""
+    """`text` says why it failed, `model_time` how long the model took, in seconds, `together` how many predictions there
+    were in its batch; both where that is told."""
 
     kind: Kind
     text: str = ""
     model_time: float | None = None
+    together: int | None = None
 
 
 class _Metrics(msgspec.Struct):
     predict_time: float | None = None
+    batch_size: int | None = None
 
 
 class _Prediction(msgspec.Struct):
@@ -193,7 +196,8 @@ def judge(answer: Answer) -> Outcome:
         return Outcome(Kind.FAILED, "the answer is no prediction")
     if prediction.status != "succeeded":
         return Outcome(Kind.FAILED, (prediction.error or f"it is {prediction.status}")[:_LONGEST_TEXT])
-    return Outcome(Kind.ANSWERED, "", None if prediction.metrics is None else prediction.metrics.predict_time)
+    found = prediction.metrics or _Metrics()
+    return Outcome(Kind.ANSWERED, "", found.predict_time, found.batch_size)
 
 
 def _error(answer: Answer) -> str:

@@ -41,8 +41,9 @@ class Step:
     """One step of the sweep: `concurrency` clients that each sent their next request when the last was answered.
 
     `slots` is how many predictions the server runs at once (None: it does not tell), `seconds` how long it was measured,
-    `throughput` successful answers a second, `model_time` the mean time of the model itself, `generator` the share of
-    a processor that the clients took. What was refused or has failed is only counted; `failures` are the reasons.
+    `throughput` successful answers a second, `model_time` the mean time of the model itself, `together` the mean of how
+    many predictions it had in a batch (None: it has no batches), `generator` the share of a processor that the clients
+    took. What was refused or has failed is only counted; `failures` are the reasons.
     """
 
     setup: Setup
@@ -55,6 +56,7 @@ class Step:
     throughput: float
     latency: Latency | None
     model_time: float | None
+    together: float | None
     generator: float
     failures: tuple[tuple[str, int], ...] = ()
 
@@ -65,6 +67,7 @@ class Tally:
 
     latencies: list[float] = field(default_factory=list)
     model_times: list[float] = field(default_factory=list)
+    together: list[int] = field(default_factory=list)
     refused: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     last: float = 0.0  # when the newest successful answer came
@@ -82,6 +85,8 @@ class Tally:
                 self.last = now
                 if outcome.model_time is not None:
                     self.model_times.append(outcome.model_time)
+                if outcome.together is not None:
+                    self.together.append(outcome.together)
             case Kind.REFUSED:
                 self.refused += 1
             case Kind.FAILED:
@@ -97,7 +102,6 @@ class Tally:
     ) -> Step:
         """The figures of a step that was measured within `span`, two times of one clock."""
         began, ended = span
-        times = self.model_times
         return Step(
             setup=setup,
             concurrency=concurrency,
@@ -108,7 +112,12 @@ class Tally:
             failed=self.failures.total(),
             throughput=self.throughput(began),
             latency=Latency.of(self.latencies),
-            model_time=math.fsum(times) / len(times) if times else None,
+            model_time=_mean(self.model_times),
+            together=_mean(self.together),
             generator=generator,
             failures=tuple(self.failures.most_common(5)),
         )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None

@@ -15,7 +15,7 @@ _CPUS: Final = Path("/proc/cpuinfo")
 
 def describe() -> str:
     """Its processor, and its GPUs where NVIDIA's driver tells of them."""
-    return ", ".join([_processor(), *_gpus()])
+    return ", ".join([_processor(), *_names()])
 
 
 def processors() -> int:
@@ -23,6 +23,11 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def gpus() -> int:
+    """Those that NVIDIA's driver shows; at least 1, for a model that needs one."""
+    return max(1, len(_names()))
 
 
 def _processor() -> str:
@@ -34,7 +39,7 @@ def _processor() -> str:
     return names[0] if names and names[0] else platform.machine()
 
 
-def _gpus() -> list[str]:
+def _names() -> list[str]:
     path = shutil.which("nvidia-smi")
     if path is None:
         return []

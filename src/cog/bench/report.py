@@ -12,13 +12,12 @@ from typing import Final
 from cog.bench import scale
 from cog.bench.advice import Advice, best_setup, knee
 from cog.bench.figures import Step
-from cog.bench.plan import Setup
 from cog.bench.plot import COLOURS, Line, Plot, Point
 from cog.bench.results import Results
 from cog.bench.words import number, plural, rate, size, span
 
 _CODE: Final = re.compile(r"`([^`]+)`")  # of a text that is escaped
-_STYLES: Final = {"sync": "def run", "async": "async def run", "batched": "batched run"}
+_STYLES: Final = {"sync": "def run", "async": "async def run"}
 
 
 def page(results: Results) -> str:
@@ -52,7 +51,9 @@ def page(results: Results) -> str:
 
 def _about(results: Results) -> str:
     subject = results.subject
-    facts = [] if subject.style is None else [_STYLES[subject.style]]
+    facts = (
+        [] if subject.style is None else [_STYLES[subject.style] + (" in batches" if subject.batched else "")]
+    )
     facts += [f"requests of {size(subject.input_bytes)}", subject.machine]
     facts.append(plural(subject.processors, "processor"))
     facts.append(results.taken_at.replace("T", " ").replace("+00:00", " UTC"))
@@ -119,30 +120,33 @@ def _figure(title: str, plot: Plot) -> Iterator[str]:
 
 
 def _throughput(steps: Sequence[Step]) -> Iterator[Line]:
-    for colour, (setup, own) in enumerate(_by_setup(steps)):
+    for colour, (name, own) in enumerate(_by_setup(steps)):
         points = (Point(step.concurrency, step.throughput, _told(step)) for step in own)
-        yield Line(_name(setup) or "answers", tuple(points), colour)
+        yield Line(name, tuple(points), colour)
 
 
 def _latency(steps: Sequence[Step]) -> Iterator[Line]:
     """All three for one server; for several two of each, or nobody could read it."""
     grouped = _by_setup(steps)
     several = len(grouped) > 1
-    for colour, (setup, own) in enumerate(grouped):
+    for colour, (server, own) in enumerate(grouped):
         for index, which in enumerate(("p50", "p99") if several else ("p50", "p90", "p99")):
             points = (Point(step.concurrency, getattr(step.latency, which), _told(step)) for step in own)
-            name = f"{_name(setup)}, {which}" if several else which
+            name = f"{server}, {which}" if several else which
             yield Line(name, tuple(points), colour if several else index, index if several else 0)
 
 
-def _by_setup(steps: Sequence[Step]) -> list[tuple[Setup, list[Step]]]:
-    return [(setup, list(own)) for setup, own in groupby(steps, key=lambda step: step.setup)]
-
-
-def _name(setup: Setup) -> str:
-    words = [] if setup.threads is None else [plural(setup.threads, "process")]
-    words += [] if setup.batch is None else [f"batches of {setup.batch}"]
-    return ", ".join(words)
+def _by_setup(steps: Sequence[Step]) -> list[tuple[str, list[Step]]]:
+    """The steps of each server, and what tells it from the others."""
+    grouped = [(setup, list(own)) for setup, own in groupby(steps, key=lambda step: step.setup)]
+    same_threads = len({setup.threads for setup, _ in grouped}) == 1
+    same_batches = len({setup.batch for setup, _ in grouped}) == 1
+    named = []
+    for setup, own in grouped:
+        words = [] if setup.threads is None or same_threads else [plural(setup.threads, "process")]
+        words += [] if setup.batch is None or same_batches else [f"batches of {setup.batch}"]
+        named.append((", ".join(words) or "answers", own))
+    return named
 
 
 def _told(step: Step) -> str:
@@ -183,13 +187,14 @@ def _time(which: str) -> Callable[[Step], str]:
 
 _COLUMNS: Final[dict[str, Callable[[Step], str]]] = {
     "processes": lambda step: str(step.setup.threads or ""),
-    "batch": lambda step: str(step.setup.batch or ""),
+    "batches of": lambda step: str(step.setup.batch or ""),
     "at a time": lambda step: f"{step.concurrency:,}",
     "answers/s": lambda step: number(step.throughput),
     "p50": _time("p50"),
     "p90": _time("p90"),
     "p99": _time("p99"),
     "longest": _time("longest"),
+    "in a batch": lambda step: "" if step.together is None else number(step.together),
     "in the model": lambda step: "" if step.model_time is None else span(step.model_time),
     "answers": lambda step: f"{step.answers:,}",
     "refused": lambda step: f"{step.refused:,}" if step.refused else "",

@@ -48,9 +48,18 @@ class Numbers(click.ParamType[tuple[int, ...]]):
 )
 @click.option(
     "--threads",
+    "--workers",
+    "threads",
     type=Numbers(),
     metavar="N,N",
-    help="How many processes of a plain `def run` to try, each with its own copy of the model. Default: as many as cog serve.",
+    help="How many processes of the model to try, each with its own copy. Default: as many as cog serve starts.",
+)
+@click.option(
+    "--batch-size",
+    "batches",
+    type=Numbers(),
+    metavar="N,N",
+    help="The largest batches to try, of a model with @batch. Default: a few up to its own max_size.",
 )
 @click.option(
     "--duration",
@@ -87,6 +96,7 @@ def command(
     json: str | None,
     concurrency: tuple[int, ...] | None,
     threads: tuple[int, ...] | None,
+    batches: tuple[int, ...] | None,
     duration: float,
     requests: int | None,
     **options: Any,
@@ -104,7 +114,7 @@ def command(
     from cog.cli.benchmark import perform  # here: help and completion have no use for it
     from cog.cli.sweep import Wishes
 
-    wishes = Wishes(concurrency, threads or (), (), duration, requests, as_json=json is not None)
+    wishes = Wishes(concurrency, threads or (), batches or (), duration, requests, as_json=json is not None)
     given = None if json == _BARE else json
     order = Order(image=None, json=given, use_replicate_token=False, **options)
     return perform(wishes, order, session)

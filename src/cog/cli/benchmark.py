@@ -13,11 +13,10 @@ import click
 
 from cog.bench import plan
 from cog.bench.advice import Advice
-from cog.bench.machine import processors
+from cog.bench.machine import gpus, processors
 from cog.bench.plan import Setup
 from cog.bench.report import page
 from cog.bench.results import Results
-from cog.bench.subject import Style
 from cog.cli import interruption, runtime
 from cog.cli.main import Session
 from cog.cli.order import Order
@@ -36,6 +35,8 @@ from cog.outline import reading
 from cog.outline.facts import Outline
 
 _FLAGS: Final = ("--max-body", "4GiB", "--drain-timeout", "0")
+_BATCH: Final = "cog.batch"
+_DEFAULT_BATCH: Final = 8  # max_size of @batch, where it is not given
 _WIDTH: Final = 100  # of the recommendations, where a terminal is not narrower
 
 
@@ -46,8 +47,10 @@ def perform(wishes: Wishes, order: Order, session: Session) -> int:
         CogError: why it could not be done, or not to its end; what was measured until then is in the report.
     """
     order.check()
-    if order.url is not None and wishes.threads:
-        raise UsageError("--threads says how a model is started here, but --url names one that runs already")
+    if order.url is not None and (wishes.threads or wishes.batches):
+        raise UsageError(
+            "--threads and --batch-size say how a model is started here, but --url names one that runs already"
+        )
     report = locate(order.output, "bench").path((), ".html")
     sweep = Sweep(wishes, session.screen, order.url or "", url=order.url is not None)
     with interruption.terminable():
@@ -81,11 +84,12 @@ def _measure_here(sweep: Sweep, order: Order, session: Session) -> None:
     request = checked(order, {}, project, sweep.name, train=False)
     version = None if order.no_env else project.config.build.python_version
     outline = reading.read(project.folder, sweep.name, python=numbers(version))
-    sweep.style = _style(outline)
-    sweep.setups = _setups(sweep.wishes, sweep.style)
+    sweep.style = None if outline.asynchronous is None else "async" if outline.asynchronous else "sync"
+    sweep.batched = _BATCH in outline.marks
+    sweep.setups = plan.setups(sweep.wishes.threads, _batches(sweep, outline))
     environment = open_environment(project, no_env=order.no_env, screen=session.screen)
     variables = _variables(sweep, order, session, project, environment)
-    copies = processors() if sweep.style == "sync" and not project.config.build.gpu else None
+    copies = (gpus() if project.config.build.gpu else processors()) if sweep.style == "sync" else None
     for setup in sweep.setups:
         with _served(project, setup, variables, sweep) as server:
             model = RemoteModel(Connection("localhost", server.socket))
@@ -93,21 +97,25 @@ def _measure_here(sweep: Sweep, order: Order, session: Session) -> None:
             model.connection.close()
 
 
-def _style(outline: Outline) -> Style:
-    return None if outline.asynchronous is None else "async" if outline.asynchronous else "sync"
-
-
-def _setups(wishes: Wishes, style: Style) -> tuple[Setup, ...]:
-    """The servers to start.
+def _batches(sweep: Sweep, outline: Outline) -> tuple[int, ...]:
+    """The sizes of batches to compare.
 
     Raises:
-        UsageError: something is to be tried that the model does not have.
+        UsageError: the model does not take such.
     """
-    if wishes.threads and style in ("async", "batched"):
+    wanted = sweep.wishes.batches
+    if not sweep.batched:
+        if wanted and outline.asynchronous is not None:
+            raise UsageError("--batch-size: the model takes no batches. `@batch` on its run() makes it do so")
+        return wanted
+    most = outline.marks[_BATCH].get("max_size", _DEFAULT_BATCH)
+    if not isinstance(most, int):  # what it is only running it would tell
+        return wanted
+    if wanted and wanted[-1] > most:
         raise UsageError(
-            "--threads: only a plain `def run` has a process for each prediction; leave it out for this model"
+            f"--batch-size {wanted[-1]}: the model takes {most} at most. Raise max_size of its @batch first"
         )
-    return plan.setups(wishes.threads, wishes.batches)
+    return wanted or plan.batch_sizes(most)
 
 
 def _variables(
@@ -130,10 +138,12 @@ def _served(
     project: Project, setup: Setup, variables: dict[str, str], sweep: Sweep
 ) -> Iterator[runtime.Runtime]:
     """A server of one setup. What it prints is kept, and shown when it ends by itself or nothing could be measured."""
-    threads = () if setup.threads is None else ("--threads", str(setup.threads))
+    workers = () if setup.threads is None else ("--workers", str(setup.threads))
     tail, before = Tail(), len(sweep.steps)
+    chosen = {} if setup.batch is None else {"COG_MAX_BATCH_SIZE": str(setup.batch)}
     with runtime.private() as server:
-        server.order(project.folder, variables, ("--config", str(project.path), *_FLAGS, *threads))
+        flags = ("--config", str(project.path), *_FLAGS, *workers)
+        server.order(project.folder, {**variables, **chosen}, flags)
         try:
             with ServerLog(server.log, tail).shown(), told(server):
                 yield server

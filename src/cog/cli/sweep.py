@@ -53,6 +53,7 @@ class Sweep:
     name: str
     style: Style = None
     url: bool = False
+    batched: bool = False
     setups: tuple[Setup, ...] = (Setup(),)
     steps: list[Step] = field(default_factory=list)
     _first: float = 0.0
@@ -71,13 +72,14 @@ class Sweep:
         began = time.monotonic()
         with self.screen.working("Setting up"):
             self._wait_ready(model, request.timeout, look)
-            slots = _wait_slots(model, copies, time.monotonic() - began, look)
-        if setup.threads is not None and slots is not None and slots < setup.threads:
+            each = 1 if self.style == "sync" else None
+            slots, ready = _wait_slots(model, copies, each, time.monotonic() - began, look)
+        if setup.threads is not None and ready < setup.threads:
             self.screen.warn(
-                f"--threads {setup.threads}: {slots} run, more copies of the model do not fit into memory"
+                f"{ready} of {setup.threads} copies of the model are ready: measured is what they do"
             )
-        if self.style == "sync":
-            setup = replace(setup, threads=slots)
+        if self.style == "sync" or setup.threads is not None:
+            setup = replace(setup, threads=ready)
         with self.screen.working("First prediction"):
             target, one = self._ask_once(model, request)
         pace = plan.pace(self.wishes.duration, self.wishes.requests, one)
@@ -144,7 +146,15 @@ class Sweep:
     def results(self, *, interrupted: bool) -> Results:
         """All of it."""
         subject = Subject(
-            self.name, self.style, self.url, self._bytes, processors(), describe(), __version__, self._first
+            self.name,
+            self.style,
+            self.batched,
+            self.url,
+            self._bytes,
+            processors(),
+            describe(),
+            __version__,
+            self._first,
         )
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         return Results(subject, tuple(self.steps), recommend(subject, self.steps), now, interrupted)
@@ -162,17 +172,24 @@ class Sweep:
             click.echo(line)
 
 
-def _wait_slots(model: RemoteModel, copies: int | None, ready: float, look: Callable[[], None]) -> int | None:
-    """How many predictions the server runs at once. `copies` of the model are waited for a while: a server is ready with
-    the first one, which took `ready` seconds."""
+def _wait_slots(
+    model: RemoteModel, copies: int | None, each: int | None, ready: float, look: Callable[[], None]
+) -> tuple[int | None, int]:
+    """How many predictions the server runs at once, and in how many copies of the model. So many `copies` are waited for,
+    a while: a server is ready with the first one, which took `ready` seconds, and only then starts another. `each` are the
+    slots of one; None: what there is now.
+    """
+    slots = model.slots()
+    if not slots:
+        return slots, 1
+    each = each or slots
     least, as_long = _COPIES
     deadline = time.monotonic() + max(least, as_long * ready)
-    slots = model.slots()
-    while copies is not None and slots is not None and slots < copies and time.monotonic() < deadline:
+    while copies is not None and slots is not None and slots < copies * each and time.monotonic() < deadline:
         look()
         time.sleep(POLL)
         slots = model.slots()
-    return slots
+    return slots, (slots or 0) // each
 
 
 def _unanswered(step: Step) -> str:

@@ -31,7 +31,7 @@ class Outline:
 
     `name` is the class or function, `output` the return annotation as the source has it. `complete` is True when
     `parameters` are certainly all that the model has: only then is another name certainly wrong. `asynchronous` is None
-    where the source does not tell; `marks` are Cog's decorators by their full names, with their literal arguments.
+    where the source does not tell; `marks` are Cog's decorators by their full names, with their arguments (`marks.py`).
     """
 
     name: str

@@ -11,7 +11,8 @@ Marks = Mapping[str, Mapping[str, object]]
 
 
 def read(function: Function, module: Module) -> Marks:
-    """Each by its full name, such as `cog.concurrent`, with its keyword arguments that are literals."""
+    """Each by its full name, such as `cog.concurrent`, with its keyword arguments: literals, or `...` for what only
+    running it would tell."""
     found: dict[str, dict[str, object]] = {}
     for decorator in function.decorator_list:
         call = decorator if isinstance(decorator, ast.Call) else None
@@ -27,10 +28,10 @@ def read(function: Function, module: Module) -> Marks:
 def _literals(call: ast.Call | None) -> dict[str, object]:
     found: dict[str, object] = {}
     for keyword in [] if call is None else call.keywords:
-        try:
-            value = ast.literal_eval(keyword.value)
-        except ValueError:  # what a name or a call gives is not known here
+        if keyword.arg is None:  # **arguments
             continue
-        if keyword.arg is not None:
-            found[keyword.arg] = value
+        try:
+            found[keyword.arg] = ast.literal_eval(keyword.value)
+        except ValueError:  # what a name or a call gives is not known here
+            found[keyword.arg] = ...
     return found
