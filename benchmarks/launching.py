@@ -24,6 +24,7 @@ from benchmarks.works import Input, Work
 
 PATIENCE: Final = 120.0  # seconds for a server to come up; Ray Serve takes 10 on an idle machine, a model with torch as long
 ENDING: Final = 30.0  # seconds to end after SIGTERM
+CHECKED: Final = 4  # inputs; an embedding takes a while
 PAUSE: Final = 0.004  # seconds between two looks at a server that comes up
 
 
@@ -46,7 +47,7 @@ class Launch:
 
 @contextlib.contextmanager
 def launched(title: str, launch: Launch, work: Work) -> Iterator[Server]:
-    """The server, as soon as it has answered each of the work's inputs rightly.
+    """The server, as soon as it has answered the work's first inputs rightly.
 
     Raises:
         Failed: it does not come up, or an answer is wrong, now or in what is done with it; its output is shown.
@@ -121,12 +122,12 @@ def _is_ready(server: Server, health: str, input: Input) -> bool:
 
 
 def check(server: Server, work: Work) -> None:
-    """Every input of the work gets the right answer.
+    """The first inputs of the work get the right answers.
 
     Raises:
         ValueError: one did not.
     """
-    for input in work.inputs:
+    for input in work.inputs[:CHECKED]:
         status, answer = patiently(server, server.body(input))
         if status != 200 or not work.right(input, server.output(answer)):
             raise ValueError(f"{input} was answered with {status} {answer[:300]!r}")

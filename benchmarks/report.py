@@ -14,15 +14,15 @@ OURS = "ours"
 
 @dataclass(frozen=True)
 class Verdict:
-    """A goal and what came of it."""
+    """A goal and what came of it; `ratio` is None where a figure is missing."""
 
     row: Row
     goal: Goal
-    ratio: float
+    ratio: float | None
 
     @property
     def met(self) -> bool:
-        return self.goal.met(self.ratio)
+        return self.ratio is not None and self.goal.met(self.ratio)
 
 
 def ratio(results: Mapping[str, Result], against: str) -> float | None:
@@ -37,14 +37,13 @@ def ratio(results: Mapping[str, Result], against: str) -> float | None:
 
 
 def verdicts(rows: Sequence[Row], results: Results) -> list[Verdict]:
-    """Every goal that there are figures for."""
-    found = []
-    for row in rows:
-        for goal in row.goals:
-            value = ratio(results.get(row.key, {}), goal.against)
-            if value is not None:
-                found.append(Verdict(row, goal, value))
-    return found
+    """Every goal of the rows that were measured."""
+    return [
+        Verdict(row, goal, ratio(results[row.key], goal.against))
+        for row in rows
+        if row.key in results
+        for goal in row.goals
+    ]
 
 
 def table(rows: Sequence[Row], results: Results, titles: Mapping[str, str]) -> str:
@@ -71,11 +70,11 @@ def _line(row: Row, first: str, key: str, all: Mapping[str, Result], title: str,
 
 
 def missed(found: Sequence[Verdict], titles: Mapping[str, str]) -> str:
-    """The goals that are not reached and by how much, a line each; a word when there is none."""
-    lines = [
-        f"- `{each.row.key}`: {each.ratio:.2f}{f' of {titles[each.goal.against]}' if each.goal.against else ''}, "
-        f"to reach {each.goal.text()}"
-        for each in found
-        if not each.met
-    ]
+    """The goals that are not reached and by how much, a line each; a sentence when there is none."""
+    lines = []
+    for each in found:
+        if not each.met:
+            beside = f" beside {titles[each.goal.against]}" if each.goal.against else ""
+            value = "no figure" if each.ratio is None else f"{each.ratio:.2f}"
+            lines.append(f"- `{each.row.key}`: {value}{beside}, to reach {each.goal.text()}")
     return "\n".join(lines) if lines else "Every goal is reached."

@@ -175,6 +175,16 @@ ROWS: Final = (
         (Goal("reference", most=1.5),),
     ),
     Row(
+        "embed",
+        "sentence embeddings (`examples/embed`), 32 connections, batches of 16: answers",
+        works.EMBED,
+        ("ours", "unbatched", "mosec", "litserve"),
+        Throughput(32, factor=2),
+        SLOW_RATE,
+        (Goal("unbatched", least=2.3), Goal("mosec", least=1.0), Goal("litserve", least=1.0)),
+        rounds=3,
+    ),
+    Row(
         "growth",
         "p50 per request served: 256 connections beside the best of 1 to 256",
         works.NOOP_WIDE,

