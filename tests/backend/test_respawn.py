@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cog import bundle
-from cog.backend import guard, local, pulse, seat
+from cog.backend import guard, life, pulse, seat
 from cog.backend.local import LocalBackend
 from cog.backend.owner import Spec
 from cog.backend.pool import Pool
@@ -91,7 +91,7 @@ def act(story: Coroutine[Any, Any, None]) -> None:
 
 def test_the_pauses_are_those_of_the_contract() -> None:
     assert seat.PAUSES == (0.0, 0.5, 1.0, 2.0, 4.0)
-    assert (seat.DEATHS, seat.RETRY, local.GRACE) == (5, 60.0, 3.0)
+    assert (seat.DEATHS, seat.RETRY, life.GRACE) == (5, 60.0, 3.0)
     assert pulse.PAUSE * pulse.SILENT == 5
 
 

@@ -206,3 +206,22 @@ def test_a_training_may_take_longer(serve: Any) -> None:
     answer = server.call("POST", "/trainings", {"input": {}})
     assert (answer.json()["status"], answer.json()["output"]) == ("succeeded", "trained")
     assert server.predict().json()["error"] == ERROR
+
+
+def test_of_a_batch_all_fail_that_have_not_ended(serve: Any) -> None:
+    text = """
+        import time
+        from cog import BaseRunner, batch
+
+        class Runner(BaseRunner):
+            @batch(max_size=2, max_wait=5)
+            def run(self, n: list[int]) -> list[int]:
+                if -1 in n:
+                    time.sleep(20)
+                return n
+    """
+    server: Server = serve(text, *FLAGS)
+    pair = [server.start_async({"n": n}) for n in (-1, 1)]
+    assert [server.wait_for(one)["error"] for one in pair] == [ERROR, ERROR]
+    pair = [server.start_async({"n": n}) for n in (2, 3)]
+    assert [server.wait_for(one)["output"] for one in pair] == [2, 3]

@@ -20,7 +20,7 @@ DEFAULTS = {
     "max_concurrency": None, "setup_timeout": None, "log_level": "info", "log_format": "auto",
     "throttle_interval": 0.5, "stream_history": 1024, "webhook_auth_token": None, "url_policy": "private", "worker_python": None,
     "user_agent": None, "listen_fd": None, "owner_fd": None, "hold": False, "reload": False, "log_predictions": False, "config_file": None, "no_config": False,
-    "predict_timeout": 0.0, "max_queue": 0, "queue_timeout": 0.0, "warnings": (),
+    "predict_timeout": 0.0, "max_predictions_per_worker": 0, "max_worker_memory": 0, "max_queue": 0, "queue_timeout": 0.0, "warnings": (),
 }  # fmt: skip
 
 VARIABLES = [option.variable for option in OPTIONS if option.variable is not None]
@@ -62,6 +62,8 @@ def test_every_option_is_a_field_and_every_field_an_option() -> None:
         (["--keep", "0"], "keep", 0.0),
         (["--drain-timeout", "1.5"], "drain_timeout", 1.5),
         (["--cancel-grace", "0"], "cancel_grace", 0.0),
+        (["--max-predictions-per-worker", "1000"], "max_predictions_per_worker", 1000),
+        (["--max-worker-memory", "2GiB"], "max_worker_memory", 2**31),
         (["--predict-timeout", "1.5"], "predict_timeout", 1.5),
         (["--max-body", "512"], "max_body", 512),
         (["--max-body", "64KiB"], "max_body", 65536),
@@ -106,6 +108,8 @@ def test_await_explicit_shutdown_takes_its_word(argv: list[str], value: bool) ->
         ("COG_KEEP", "60", "keep", 60.0),
         ("COG_DRAIN_TIMEOUT", "1", "drain_timeout", 1.0),
         ("COG_CANCEL_GRACE", "2", "cancel_grace", 2.0),
+        ("COG_MAX_PREDICTIONS_PER_WORKER", "5", "max_predictions_per_worker", 5),
+        ("COG_MAX_WORKER_MEMORY", "1GB", "max_worker_memory", 10**9),
         ("COG_PREDICT_TIMEOUT", "30", "predict_timeout", 30.0),
         ("COG_MAX_BODY", "1MiB", "max_body", 2**20),
         ("COG_MAX_DOWNLOAD", "1MB", "max_download", 10**6),

@@ -7,6 +7,12 @@ from typing import Final
 from cog.prediction.events import Done, Ending, OutputFile, Status
 from cog.worker.messages import Ended
 
+# Why a worker that is frozen is killed.
+FROZEN: Final = (
+    "it did not answer any more (it was stopped, or C code in the model held Python's interpreter lock), and one of its "
+    "predictions was cancelled or took longer than --predict-timeout"
+)
+
 _STATUSES: Final[dict[str, Ending]] = {
     "succeeded": Status.SUCCEEDED,
     "failed": Status.FAILED,

@@ -27,13 +27,17 @@ def wanted(pool: Pool, first_pid: int, *, is_async: bool) -> tuple[int, str]:
     return machine.cpus(), "one for each processor"
 
 
-def refusal(pids: Sequence[int]) -> str | None:
-    """Why one more worker does not fit; None when it does, or when nothing can be measured."""
+def refusal(pids: Sequence[int], at_most: int | None = None) -> str | None:
+    """Why one more worker does not fit; None when it does, or when nothing can be measured. It will take as much as the
+    largest of `pids`, and no more than `at_most` bytes."""
     sizes = [size for size in (machine.memory_of(pid) for pid in pids) if size is not None]
     free = machine.free_memory()
-    if not sizes or free is None or max(sizes) <= SHARE * free:
+    if not sizes or free is None:
         return None
-    return f"a worker takes {max(sizes) / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free"
+    size = max(sizes) if at_most is None else min(max(sizes), at_most)
+    if size <= SHARE * free:
+        return None
+    return f"a worker takes {size / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free"
 
 
 def surplus(pids: Sequence[int]) -> tuple[int, str]:

@@ -5,24 +5,30 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable
+from typing import Final
 
 from cog.backend import strays
 from cog.backend.owner import Fate
 from cog.backend.setup import SetupJournal
 from cog.backend.worker import Worker
 
+GRACE: Final = 3.0  # seconds that a worker gets to end by itself; from the contract, "The life of a worker"
+
 
 class Life:
     """One worker from its start to its end."""
 
-    def __init__(self, worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, worker: Worker, loop: asyncio.AbstractEventLoop, *, aside: bool) -> None:
+        """`aside` says that it is to take the place of another worker, which still serves, once it is set up."""
         self.worker = worker
+        self.aside = aside
         self.journal = SetupJournal()
         self.settled: asyncio.Future[str | None] = (
             loop.create_future()
         )  # why its setup failed; None: it did not
         self.end: asyncio.Future[Fate] = loop.create_future()  # its process is gone
         self.over: asyncio.Future[None] = loop.create_future()  # and nothing of it is left
+        self.left: asyncio.Future[None] = loop.create_future()  # another one has its seat, or nobody will
 
     @property
     def was_ready(self) -> bool:

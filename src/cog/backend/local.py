@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import secrets
 from collections.abc import Coroutine
 from typing import Final
@@ -11,19 +12,20 @@ from typing import Final
 from cog.backend import checkup, strays
 from cog.backend.guard import Guard
 from cog.backend.head_start import HeadStart
-from cog.backend.life import Life
+from cog.backend.life import GRACE, Life
 from cog.backend.news import SILENT, News
 from cog.backend.owner import Fate, Spec
 from cog.backend.pool import Pool
 from cog.backend.protocol import Order, Run, Sink, Standing, State, Watcher
+from cog.backend.renewal import Renewal
 from cog.backend.seat import Deaths, Seat
 from cog.backend.staffing import Staffing
 from cog.backend.worker import Worker
 from cog.errors import NotReady, WorkerDied
 from cog.prediction.events import Source
+from cog.signature import wire
 from cog.signature.facts import Signature
 
-GRACE: Final = 3.0  # seconds that workers get to end by themselves
 # Seconds for the system to take killed workers apart. One that hangs in a driver must not keep the server from its end.
 KILLED: Final = 5.0
 
@@ -46,8 +48,8 @@ class LocalBackend:
         self._tasks: set[asyncio.Task[None]] = set()
         self._lives: dict[Worker, Life] = {}  # of those that have not ended
         self._seats: list[Seat] = []
-        self._shown: Life | None = None  # whose setup the standing tells
         self._measured = False
+        self._renewal = Renewal(pool, self._news, self._seats, self._spawn)
         self._state = State.STARTING
         self._cause: str | None = None
         self._deaths = Deaths()
@@ -67,8 +69,8 @@ class LocalBackend:
     @property
     def standing(self) -> Standing:
         """The state, the setup of the first worker (the latest, when it was replaced), and what is wrong."""
-        setup = None if self._shown is None else self._shown.journal.report
-        return Standing(self._state, setup, self._cause)
+        first = self._seats[0].life if self._seats else None
+        return Standing(self._state, None if first is None else first.journal.report, self._cause)
 
     @property
     def trouble(self) -> str | None:
@@ -187,13 +189,11 @@ class LocalBackend:
         """True when no worker is wanted any more."""
         return self._stopping.is_set()
 
-    def hire(self, index: int) -> Life:
+    def hire(self, index: int, *, aside: bool) -> Life:
         """Start a worker for the seat `index`."""
         loop = asyncio.get_running_loop()
         worker = Worker(index, self._spec, self, f"{self._mark}.{next(self._births)}")
-        life = self._lives[worker] = Life(worker, loop)
-        if index == 0:
-            self._shown = life
+        life = self._lives[worker] = Life(worker, loop, aside=aside)
         life.journal.begin()
         try:
             worker.start(loop, None if self._first is None else self._first.take())
@@ -227,11 +227,16 @@ class LocalBackend:
         signature = worker.signature
         assert signature is not None
         worker.slots = (self._pool.concurrency or signature.max_concurrency or 1) if signature.is_async else 1
-        self.signature = signature
+        if self.signature is None or not same(signature, self.signature):
+            self.signature = signature  # else what was made from it need not be made again
         life = self._lives[worker]
         life.journal.succeeded()
         life.settle(None)
-        self._seats[worker.index].settle()
+        seat = self._seats[worker.index]
+        seat.settle()
+        if life.aside and (before := seat.inherit(life)) is not None:
+            before.worker.retire("another one has taken its place", grace=GRACE)
+        self._renewal.hired(worker)
         self._become(State.READY, None)
         if not self.once_ready:
             self.once_ready = True
@@ -259,6 +264,7 @@ class LocalBackend:
     def worker_served(self, worker: Worker) -> None:
         """A run ended as it should, whatever came out: the worker itself said so."""
         self._deaths.count = 0
+        self._renewal.served(worker)
         if not self._measured and len(self._seats) > 1:
             self._measured = True
             self._spawn(self._staffing.shrink())
@@ -284,6 +290,10 @@ class LocalBackend:
 
     def _setup_failed(self, life: Life, cause: str) -> None:
         index = life.worker.index
+        if life.aside:  # the one that it was to replace serves on, see `Renewal`
+            life.journal.failed(cause)
+            life.settle(cause)
+            return
         self._news.setup_failed(index, cause)
         life.journal.failed(cause)
         life.settle(cause)
@@ -296,3 +306,8 @@ class LocalBackend:
             self._news.state(state, cause, self.standing.setup)
         self._state, self._cause = state, cause
         self._watcher.changed()
+
+
+def same(one: Signature, other: Signature) -> bool:
+    """Equality of what they say: for Python, a default of 1 would equal one of True."""
+    return json.dumps(wire.dump(one)) == json.dumps(wire.dump(other))

@@ -66,6 +66,23 @@ def memory_of(pid: int) -> int | None:
         return None
 
 
+def memory_of_group(leader: int) -> int | None:
+    """Bytes of memory that the processes of a group take together, see `memory_of`; None when it cannot be measured."""
+    sizes = [size for size in map(memory_of, _members(leader)) if size is not None]
+    return sum(sizes) if sizes else None
+
+
+def _members(leader: int) -> list[int]:
+    found = []
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        if name.isdecimal():
+            # "pid (name) state parent group ...", and a name may hold anything
+            fields = (_read(Path(f"/proc/{name}/stat")) or "").rpartition(")")[2].split()
+            if len(fields) > 2 and int(fields[2]) == leader:
+                found.append(int(name))
+    return found or [leader]
+
+
 def uses_gpu(pid: int) -> bool:
     """True when the process has opened a GPU device."""
     try:

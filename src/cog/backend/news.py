@@ -62,6 +62,46 @@ class News:
             extra={"fields": {"worker": index, "cause": fate.cause, "seconds": pause}},
         )
 
+    def renewing(self, index: int, why: str) -> None:
+        """A worker is to be replaced; it serves until the next one is ready."""
+        log.info(
+            "worker %d is being replaced, and serves until the next one is ready",
+            index,
+            extra={"fields": {"why": why}},
+        )
+
+    def draining(self, index: int, why: str, refusal: str) -> None:
+        """A worker is to be replaced, and there cannot be two."""
+        log.info(
+            "worker %d takes no more predictions; the next one starts when it has ended: both at once do not fit",
+            index,
+            extra={"fields": {"why": why, "memory": refusal}},
+        )
+
+    def renewed(self, index: int, why: str, seconds: float) -> None:
+        """A worker was replaced."""
+        log.info(
+            "worker %d was replaced", index, extra={"fields": {"why": why, "seconds": round(seconds, 2)}}
+        )
+
+    def not_renewed(self, index: int, why: str, cause: str, pause: float) -> None:
+        """The worker that was to replace another one cannot be set up."""
+        log.error(
+            "worker %d cannot be replaced, and serves on: the setup of the next one failed",
+            index,
+            extra={"fields": {"why": why, "cause": cause, "seconds": pause}},
+        )
+
+    def large_from_the_start(self, index: int, size: int, limit: int) -> None:
+        """A worker is over --max-worker-memory when its setup ends."""
+        log.warning(
+            "worker %d takes %.0f MiB as soon as it is set up, more than the %.0f MiB of --max-worker-memory: it is not "
+            "replaced for its memory, since the next one would be as large. Allow more",
+            index,
+            size / 2**20,
+            limit / 2**20,
+        )
+
     def given_up(self, index: int, tries: int, cause: str) -> None:
         """A further worker could not be set up in so many tries."""
         log.error("worker %d is given up after %d failed setups: %s", index, tries, cause)

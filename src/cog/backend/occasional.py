@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Final
 
-from cog.backend.local import GRACE, LocalBackend
+from cog.backend.life import GRACE
+from cog.backend.local import LocalBackend
 from cog.backend.protocol import Order, Run, Sink, Standing, State, Watcher
 from cog.errors import NotReady
 from cog.prediction.events import Done, Event, Log, Source, Started, Status

@@ -42,13 +42,23 @@ class WorkerRun:
         self.canceling = False
         self.ended = False
         self.overtime: str | None = None  # why it is cancelled, when that is for the time that it takes
-        self.deadline: asyncio.TimerHandle | None = (
-            None  # of its end; once it is cancelled that of its worker
-        )
+        # Of its end; once it is cancelled that of its worker.
+        self.deadline: asyncio.TimerHandle | None = None
 
     def cancel(self) -> None:
         """Ask for its end."""
         self._worker.cancel(self)
+
+    def arm(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
+        """Cancel it in `limit` seconds, and let it fail."""
+        self.deadline = loop.call_later(limit, self._time_out, limit)
+
+    def _time_out(self, limit: float) -> None:
+        self.overtime = (
+            f"TimeoutError: the prediction took longer than --predict-timeout {limit:g} seconds, so it was stopped. Ask for "
+            "less work at a time, or allow more with --predict-timeout (COG_PREDICT_TIMEOUT)"
+        )
+        self.cancel()
 
     def disarm(self) -> None:
         """Its deadline counts no more."""
@@ -61,6 +71,11 @@ class WorkerRun:
         if self.overtime is None or done.status is not Status.CANCELED:
             return done
         return done._replace(status=Status.FAILED, error=self.overtime)
+
+    @property
+    def size(self) -> int:
+        """How many predictions it is."""
+        return len(self._members) or 1
 
     @property
     def members(self) -> Iterator[tuple[int, Member]]:

@@ -1,4 +1,4 @@
-"""A seat for a worker: when that has ended another one takes it."""
+"""A seat for a worker: when that has ended, or is to be replaced, another one takes it."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Employer(Protocol):
     def once_ready(self) -> bool:
         """True when some worker was set up before."""
 
-    def hire(self, index: int) -> Life:
-        """Start a worker."""
+    def hire(self, index: int, *, aside: bool) -> Life:
+        """Start a worker, for now aside from the one that serves."""
 
     def lost(self, fate: Fate) -> None:
         """A worker has ended, after which there may be none that can run the model."""
@@ -57,6 +57,8 @@ class Seat:
     def __init__(self, index: int, employer: Employer, news: News, deaths: Deaths) -> None:
         self.index = index
         self.given_up = False  # no other worker is to take it
+        self.life: Life | None = None  # of the worker that sits there
+        self.heir: Life | None = None  # of one that will, once it is set up or the other one has ended
         # Done when its first worker is set up, or failed to be.
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._employer = employer
@@ -72,11 +74,46 @@ class Seat:
 
     async def keep(self) -> None:
         """Start a worker, and another one when that has ended, until there is to be none."""
-        while not self._employer.stopping:
-            life = self._employer.hire(self.index)
-            await life.over
-            if not await self._goes_on(life):
+        life: Life | None = self._employer.hire(self.index, aside=False)
+        while life is not None:
+            if self.life is not life:
+                self._take(life)
+            await asyncio.wait([life.over, life.left], return_when=asyncio.FIRST_COMPLETED)
+            if self.life is not life:
+                life = self.life  # it was replaced while it served
+            elif await self._goes_on(life):
+                life = self.heir or self._employer.hire(self.index, aside=False)
+            else:
+                life.left.set_result(None)
                 return
+
+    def _take(self, life: Life) -> None:
+        before, self.life, self.heir = self.life, life, None
+        life.aside = False
+        if before is not None:
+            before.left.set_result(None)
+
+    def give_up(self) -> None:
+        """No other worker is to take it, nor one that is on its way."""
+        self.given_up = True
+        if self.heir is not None:
+            self.heir.worker.kill("its seat was given up")
+
+    # While its worker serves
+
+    def prepare(self) -> Life:
+        """Start the one that is to take the place of the worker that serves."""
+        self.heir = self._employer.hire(self.index, aside=True)
+        return self.heir
+
+    def inherit(self, life: Life) -> Life | None:
+        """The heir is ready, and takes the seat; gives the life of the one that has to go."""
+        before = self.life
+        self._failures, self._once_ready = 0, True
+        self._take(life)
+        return before
+
+    # When its worker has ended
 
     async def _goes_on(self, life: Life) -> bool:
         """Whether there is to be another worker after this one; waits for as long as that takes."""
@@ -94,7 +131,9 @@ class Seat:
         if not (life.was_ready and fate.expected):
             self._deaths.count += 1
         self._employer.lost(fate)
+        if self.heir is not None:
+            return True  # it has begun already
         pause = RETRY if hopeless else self._deaths.pause
         self._news.replaced(self.index, fate, pause)
         await asyncio.sleep(pause)
-        return True
+        return not self._employer.stopping

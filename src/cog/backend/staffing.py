@@ -61,5 +61,5 @@ class Staffing:
         surplus, why = await asyncio.to_thread(growth.surplus, [worker.pid for worker in workers])
         for worker in sorted(workers, key=lambda worker: -worker.index)[:surplus]:
             self._news.too_large(worker.index, why)
-            self._seats[worker.index].given_up = True
+            self._seats[worker.index].give_up()
             worker.retire("it does not fit into memory beside the others")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Coroutine
 
-from cog.backend.local import GRACE, LocalBackend
+from cog.backend.life import GRACE
+from cog.backend.local import LocalBackend, same
 from cog.backend.protocol import Order, Run, Sink, Standing, State, Watcher
 from cog.prediction.events import Source
-from cog.signature import wire
 from cog.signature.facts import Signature
 
 log = logging.getLogger("cog.backend")
@@ -80,7 +79,7 @@ class Succession:
         """What the version in charge accepts; the same object for as long as that is the same."""
         found = self._current.backend.signature
         if found is not None and found is not self._read:
-            if self._shown is None or not _same(found, self._shown):
+            if self._shown is None or not same(found, self._shown):
                 self._shown = found
             self._read = found
         return self._shown
@@ -227,8 +226,3 @@ class Succession:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _same(one: Signature, other: Signature) -> bool:
-    """Equality of what they say: for Python, a default of 1 would equal one of True."""
-    return json.dumps(wire.dump(one)) == json.dumps(wire.dump(other))

@@ -7,7 +7,7 @@ import time
 from typing import Final, cast
 
 from cog.backend.checkup import Checkup, Verdict
-from cog.backend.endings import done_of, files_of
+from cog.backend.endings import FROZEN, done_of, files_of
 from cog.backend.head_start import begin
 from cog.backend.link import Link
 from cog.backend.owner import Fate, Owner, Spec
@@ -53,16 +53,17 @@ class Worker:
         self.signature: Signature | None = None
         self.slots = 0
         self.started_at = 0.0
+        self.served = 0  # predictions whose end it told
         self.retiring = False
-        self.written_off: list[
-            str
-        ] = []  # the folders of ended runs that still go on, and may make theirs again
+        # The folders of ended runs that still go on, and may make theirs again.
+        self.written_off: list[str] = []
         self._owner = owner
         self._runs: dict[int, WorkerRun] = {}
         self._members: dict[int, Sink] = {}  # of batches
         self._next = 1
         self._last = 0
         self._unanswered: set[int] = set()  # cancels that the worker has not answered
+        self._farewell = "", 0.0  # why it retires, and the seconds that it has to end by itself
         self._expected: str | None = None  # why it is ended on purpose
         self._fault: str | None = None  # why it is ended although nobody wanted that
         self._gone = False  # nobody reads our orders any more
@@ -139,19 +140,12 @@ class Worker:
             del self._runs[number]
             self._gone = True
             raise NotReady(f"worker {self.index} has ended")
-        if (limit := self.spec.predict_timeout) is not None:
-            run.deadline = self._loop.call_later(limit, self._on_overtime, run, limit)
+        if self.spec.predict_timeout is not None:
+            run.arm(self._loop, self.spec.predict_timeout)
         for each, member in run.members:
             self._members[each] = member.sink
         sink(Started(time.time()))
         return run
-
-    def _on_overtime(self, run: WorkerRun, limit: float) -> None:
-        run.overtime = (
-            f"TimeoutError: the prediction took longer than --predict-timeout {limit:g} seconds, so it was stopped. Ask for "
-            "less work at a time, or allow more with --predict-timeout (COG_PREDICT_TIMEOUT)"
-        )
-        self.cancel(run)
 
     def cancel(self, run: WorkerRun) -> None:
         """Cancel a run: once, however often it is asked. After the grace it ends without the model's consent."""
@@ -160,7 +154,7 @@ class Worker:
         run.canceling = True
         run.disarm()
         if self.frozen:
-            self.kill(_FROZEN)
+            self.kill(FROZEN)
             return
         self._unanswered.add(run.number)
         self._control.send(Cancel(run.number))
@@ -180,17 +174,28 @@ class Worker:
     def _on_pulse(self) -> None:
         """It froze, or it answers again. The end of a run that was cancelled before is not waited for."""
         if self.frozen and any(run.canceling for run in self._runs.values()):
-            self.kill(_FROZEN)
+            self.kill(FROZEN)
         self._owner.worker_froze(self, self.frozen)
 
     async def check_health(self) -> Verdict:
         """The model's own verdict and what it says; not answering for 5 seconds is a no."""
         return await self._checkup.ask()
 
-    def retire(self, why: str) -> None:
-        """Give it no more runs; it ends after those it has."""
+    def retire(self, why: str, *, grace: float = 0.0) -> None:
+        """Give it no more runs; it ends after those it has, by itself if it does so within `grace` seconds."""
         self.retiring = True
+        self._farewell = why, grace
         if not self._runs:
+            self._leave()
+
+    def _leave(self) -> None:
+        why, grace = self._farewell
+        self._expected = self._expected or why
+        if grace > 0 and not self.frozen:
+            self.finish()
+            if self._lingering is None:
+                self._lingering = self._loop.call_later(grace, self.kill, why)
+        else:
             self.kill(why)
 
     def finish(self) -> None:
@@ -288,10 +293,11 @@ class Worker:
             self._unanswered.discard(message.run)
         run = self._runs.get(message.run)
         if run is not None:
+            self.served += run.size
             self._finish(run, done_of(message, time.time()))
         self._owner.worker_served(self)
         if self.retiring and not self._runs:
-            self.kill("it has served its last prediction")
+            self._leave()
         self._owner.worker_changed(self)
 
     def _finish(self, run: WorkerRun, done: Done) -> None:
@@ -342,9 +348,3 @@ class Worker:
         self._process.close()
         self.ended.set()
         self._owner.worker_ended(self, Fate(cause, self._expected is not None))
-
-
-_FROZEN: Final = (
-    "it did not answer any more (it was stopped, or C code in the model held Python's interpreter lock), and one of its "
-    "predictions was cancelled or took longer than --predict-timeout"
-)

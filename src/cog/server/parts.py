@@ -236,4 +236,14 @@ def _pool(settings: Settings, source: Source, spec: Spec) -> Pool:
     if threads is None and workers is None and (one or spec.train):
         threads = 1  # a training may take all that the machine has
     concurrency = None if spec.train else settings.max_concurrency or source.max_concurrency
-    return Pool(threads, concurrency, settings.setup_timeout, workers, gpus)
+    if spec.train:
+        return Pool(threads, concurrency, settings.setup_timeout)
+    return Pool(
+        threads,
+        concurrency,
+        settings.setup_timeout,
+        workers,
+        gpus,
+        settings.max_predictions_per_worker,
+        settings.max_worker_memory,
+    )

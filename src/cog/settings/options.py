@@ -69,6 +69,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("max_batch_wait", "--max-batch-wait", "COG_MAX_BATCH_WAIT", values.seconds, None,
            "How long the first prediction of a batch waits for others while the model is idle. Without it: what `@batch` says.",
            "SECONDS"),
+    Option("max_predictions_per_worker", "--max-predictions-per-worker", "COG_MAX_PREDICTIONS_PER_WORKER",
+           values.whole(0, 10**9), "0",
+           "Replace a worker after so many predictions. The next one is set up first where memory allows, and nothing that "
+           "runs is lost. 0: never.", "N"),
+    Option("max_worker_memory", "--max-worker-memory", "COG_MAX_WORKER_MEMORY", values.size_or_none, "0",
+           "Replace a worker in the same way when it takes more memory than this, with the processes that it has started. "
+           "0: never.", "SIZE"),
     Option("reload", "--reload", None, values.switch, "false",
            "Load the model anew when a Python file below its folder changes. What is running ends on the model as it was, "
            "which also goes on serving when the changed one cannot be set up. Both are in memory for a while.",
@@ -167,6 +174,8 @@ class Settings:
     queue_timeout: float
     max_batch_size: int | None
     max_batch_wait: float | None
+    max_predictions_per_worker: int
+    max_worker_memory: int
     reload: bool
     upload_url: str | None
     config_file: str | None

@@ -63,6 +63,11 @@ def size(text: str) -> int:
     return number
 
 
+def size_or_none(text: str) -> int:
+    """Bytes, with a unit or without; 0 for no limit."""
+    return 0 if text.strip() == "0" else size(text)
+
+
 def gpus(text: str) -> tuple[str, ...]:
     """Numbers or names of GPUs; `all` stands for itself, `none` for an empty tuple."""
     words = tuple(word.strip() for word in text.split(","))
