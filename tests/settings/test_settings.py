@@ -20,7 +20,7 @@ DEFAULTS = {
     "max_concurrency": None, "setup_timeout": None, "log_level": "info", "log_format": "auto",
     "throttle_interval": 0.5, "stream_history": 1024, "webhook_auth_token": None, "url_policy": "private", "worker_python": None,
     "user_agent": None, "listen_fd": None, "owner_fd": None, "hold": False, "reload": False, "log_predictions": False, "config_file": None, "no_config": False,
-    "predict_timeout": 0.0, "max_predictions_per_worker": 0, "max_worker_memory": 0, "max_queue": 0, "queue_timeout": 0.0, "warnings": (),
+    "max_batch_size": None, "max_batch_wait": None, "predict_timeout": 0.0, "max_predictions_per_worker": 0, "max_worker_memory": 0, "max_queue": 0, "queue_timeout": 0.0, "warnings": (),
 }  # fmt: skip
 
 VARIABLES = [option.variable for option in OPTIONS if option.variable is not None]
