@@ -58,7 +58,7 @@ class Journey:
 
     __slots__ = (
         "_canceled", "_context", "_courier", "_folder", "_intake", "_kin", "_order", "_places", "_queue", "_room",
-        "_run", "_task", "_touched", "_verdict", "company", "holds_place", "number", "prediction", "queued_at", "rule",
+        "_run", "_task", "_touched", "_verdict", "_waited", "company", "holds_place", "number", "prediction", "queued_at", "rule",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +77,7 @@ class Journey:
         self.holds_place = True
         self.rule = rule
         self.queued_at = 0.0  # by perf_counter
+        self._waited = 0.0
         self.company = 1  # how many are in its call of the model
         self._context = request.context
         self._intake = intake
@@ -155,7 +156,8 @@ class Journey:
         return True
 
     def order(self) -> Order:
-        """What the model is to do."""
+        """What the model is to do, now: it has waited until here."""
+        self._waited = time.perf_counter() - self.queued_at
         if self._order is not None:
             return self._order
         return Order(self._intake.payload(), self._folder, self._context, self._intake.signature)
@@ -164,10 +166,9 @@ class Journey:
         """The model has the `order`, with `company` predictions in this call."""
         self._run = run
         self.prediction.place = None
-        waited = time.perf_counter() - self.queued_at
-        if waited > 0.001 or self.rule is not None:  # a slot that was free is no queue
+        if self._waited > 0.001 or self.rule is not None:  # a slot that was free is no queue
             size = 0 if self.rule is None else company
-            timings = self.prediction.timings._replace(queue_time=waited, batch_size=size)
+            timings = self.prediction.timings._replace(queue_time=self._waited, batch_size=size)
             self.prediction.timings = timings
         self.company = company
         self._intake = TAKEN  # which may be large, and the order as well
