@@ -379,6 +379,91 @@ def test_each_streams_as_events(streaming: Server) -> None:
         assert '"status":"succeeded"' in text
 
 
+def test_at_shutdown_nobody_waits_for_company(serve: Any) -> None:
+    server: Server = serve(MODEL, "--max-batch-wait", "60")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(server.predict, {"act": "alone"})
+        until(lambda: server.get("/predictions").json()["results"], bool)
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert answer.result().json()["output"] == "alone"
+    assert time.monotonic() - began < 20
+
+
+LEAVING = (
+    HEAD
+    + """
+import asyncio
+
+
+class Endless:
+    \"\"\"An iterator that ends its output within somebody's scope, and is no generator that could be closed.\"\"\"
+
+    def __init__(self, text):
+        self.text, self.scope = text, current_batch()[0]
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.scope.__enter__()
+        return [StopIteration() for _ in self.text]
+
+
+from typing import Iterator
+
+
+class Runner(BaseRunner):
+    @batch(max_size=2, max_wait=0.05)
+    def run(self, text: list[str]) -> Iterator[list[str]]:
+        print("of", text)
+        return Endless(text)
+"""
+)
+
+
+def test_a_scope_that_is_never_left_ends_with_its_call(serve: Any) -> None:
+    server: Server = serve(LEAVING)
+    for word in ("one", "two"):
+        answer = server.predict({"text": word}).json()
+        assert (answer["status"], answer["logs"]) == ("succeeded", f"of ['{word}']\n")
+
+
+GATHERING = (
+    HEAD
+    + """
+import asyncio
+
+
+class Runner(BaseRunner):
+    @batch(max_size=2, max_wait=0.3)
+    async def run(self, text: list[str]) -> list[str]:
+        async def work(one, scope, step):
+            with scope:
+                await asyncio.sleep(0)
+                print(one, step)
+                await asyncio.sleep(0.001)
+                scope.record_metric(f"step{step}", one)
+
+        await asyncio.gather(*(work(one, scope, step) for step in range(3) for one, scope in zip(text, current_batch())))
+        print("together")
+        return text
+"""
+)
+
+
+def test_several_tasks_may_be_in_the_scope_of_one(serve: Any) -> None:
+    server: Server = serve(GATHERING)
+    with ThreadPoolExecutor(2) as pool:
+        answers = [answer.json() for answer in pool.map(lambda word: server.predict({"text": word}), "xy")]
+    for word, answer in zip("xy", answers, strict=True):
+        assert sorted(answer["logs"].splitlines()) == [
+            "[batch of 2] together",
+            *(f"{word} {step}" for step in range(3)),
+        ]
+        assert [answer["metrics"][f"step{step}"] for step in range(3)] == [word] * 3
+
+
 REFUSING = (
     HEAD
     + """

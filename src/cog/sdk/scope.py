@@ -6,7 +6,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Final, TypeAlias
 
 Report: TypeAlias = Callable[[str, object, str], None]
@@ -152,7 +152,7 @@ class Scope:
     so that what is printed and recorded inside belongs to that prediction alone.
     """
 
-    __slots__ = ("_claim", "_inside", "context", "members", "metrics")
+    __slots__ = ("_claim", "context", "members", "metrics")
 
     def __init__(
         self, context: Mapping[str, str], report: Report, claim: Callable[[], Undo] | None = None
@@ -165,16 +165,17 @@ class Scope:
         self.metrics = Metrics(report)
         self.members: tuple[Scope, ...] = ()
         self._claim = claim
-        self._inside: list[tuple[Token[Scope | None], Undo | None]] = []
 
     def __enter__(self) -> Scope:
         undo = None if self._claim is None else self._claim()
-        self._inside.append((active.set(self), undo))
+        _entered.set((*_entered.get(), (active.get(), undo)))
+        active.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        token, undo = self._inside.pop()
-        active.reset(token)
+        *others, (before, undo) = _entered.get()
+        _entered.set(tuple(others))
+        active.set(before)
         if undo is not None:
             undo()
 
@@ -190,7 +191,17 @@ def _discard(_name: str, _value: object, _mode: str) -> None:
 _SILENT: Final = Scope({}, _discard)
 
 active: Final[ContextVar[Scope | None]] = ContextVar("cog.scope", default=None)
+# What each `with scope:` that has not ended has found: of this context, since several tasks may be inside of the same one.
+_entered: Final[ContextVar[tuple[tuple[Scope | None, Undo | None], ...]]] = ContextVar(
+    "cog.entered", default=()
+)
 _process: Scope | None = None
+
+
+def leave_all() -> None:
+    """Whatever `with scope:` code in this context has not left is left."""
+    _entered.set(())
+    active.set(None)
 
 
 def set_process_scope(scope: Scope | None) -> None:

@@ -26,6 +26,7 @@ class Line:
     def __init__(self, timeout: float, moves: Callable[[], None]) -> None:
         """`timeout` is in seconds, 0 for none; `moves` is called when the first has waited for company long enough."""
         self._moves = moves
+        self._hurried = False
         self._looking: asyncio.TimerHandle | None = None
         self._timeout = timeout
         self._waiting: deque[Journey] = deque()
@@ -70,6 +71,11 @@ class Line:
     def __iter__(self) -> Iterator[Journey]:
         return iter(self._waiting)
 
+    def hurry(self) -> None:
+        """Nobody joins any more: to wait for company is in vain."""
+        self._hurried = True
+        self._moves()
+
     def head(self) -> Journey:
         """The next one, which is taken out."""
         return self._waiting.popleft()
@@ -84,7 +90,7 @@ class Line:
         if first.rule is None:
             return [self._waiting.popleft()]
         now = time.perf_counter()
-        chosen = self._fitting(first) if _due(first, first.rule) <= now else self._ripe(now)
+        chosen = self._fitting(first) if self._due(first, first.rule) <= now else self._ripe(now)
         for journey in chosen:
             self._waiting.remove(journey)
         return chosen
@@ -103,7 +109,7 @@ class Line:
         for journey in self._waiting:
             if journey.rule is None:
                 return [journey]
-            due = _due(journey, journey.rule)
+            due = self._due(journey, journey.rule)
             if due <= now:
                 return self._fitting(journey)
             soonest = min(soonest, due)
@@ -130,7 +136,6 @@ class Line:
             "The model is slower than the requests come: send fewer, allow more time, or serve more at once"
         )
 
-
-def _due(journey: Journey, rule: Batch) -> float:
-    """When it has waited for company long enough."""
-    return journey.queued_at + rule.max_wait
+    def _due(self, journey: Journey, rule: Batch) -> float:
+        """When it has waited for company long enough."""
+        return journey.queued_at + (0 if self._hurried else rule.max_wait)

@@ -275,6 +275,7 @@ class Service:
     def close(self) -> None:
         """Take nothing new, from this moment on."""
         self._draining = True
+        self._line.hurry()
 
     async def drain(self, timeout: float, grace: float) -> None:
         """Take nothing new; let what runs finish for `timeout` seconds, then cancel it and wait `grace` seconds more. What

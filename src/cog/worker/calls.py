@@ -122,6 +122,11 @@ def leave(token: Token[Call | None]) -> None:
     _by_context.reset(token)
 
 
+def leave_all() -> None:
+    """Code in this context belongs to no run by itself: whatever was entered is left."""
+    _by_context.set(None)
+
+
 def enter_none() -> None:
     """From here on, code in this context belongs to no run, whatever is running meanwhile."""
     nobody = Call(0, "")

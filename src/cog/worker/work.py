@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any, Final, Protocol
 
 from cog.errors import InputRefused, OutputError
+from cog.sdk import scope
 from cog.sdk.scope import Scope, Undo
 from cog.worker import calls, failures
 from cog.worker.calls import Call
@@ -188,6 +189,8 @@ class Batch:
             if not member.ended:
                 self._close(member)
         self.scope.members = ()  # which hold each other
+        scope.leave_all()  # an iterator that nobody ends may have stopped inside of one
+        calls.leave_all()
         self._runs.end(self.call, ending, [], started)
 
     def _items(self, values: Any) -> Iterator[tuple[Member, object]]:
