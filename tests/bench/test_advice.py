@@ -121,6 +121,8 @@ def test_growth_up_to_the_last_step_asks_for_more_of_them() -> None:
 def test_what_to_know_of_the_figures() -> None:
     told = settings("sync", step(1, 10, refused=7, failures=(("ValueError: x", 2),), generator=0.93))
     assert "ValueError: x" in told["2 of 59 requests failed"]
+    twice = (step(n, 10, failures=(("rare", 1), ("usual", count))) for n, count in ((1, 1), (2, 9)))
+    assert "usual" in settings("sync", *twice)["12 of 112 requests failed"]
     assert "1 request at a time and more" in told["7 of 59 requests were refused"]
     assert "The load took 93% of a processor" in told
 

@@ -264,6 +264,19 @@ def test_a_server_that_runs_and_what_it_refuses(server: Server, tmp_path: Path) 
     assert any("were refused" in each["setting"] for each in found["recommendations"])
 
 
+def test_a_server_that_goes_away_ends_it_and_the_report_has_what_was_before(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """Two predictions to look and ten of the first step; the next one is the server's last."""
+    server = serve(MODEL.replace("time.sleep(seconds)", "self.runs > 12 and os.kill(os.getppid(), 9)"))
+    arguments = ("--url", server.url, "-i", "text=a", "--requests", "10", "--concurrency", "1,2")
+    done = cog(tmp_path, "bench", *arguments)
+    assert done.returncode == 1
+    assert "With 2 at a time none of 10 requests was answered; most of them: " in done.stderr
+    assert "Connection refused" in done.stderr
+    assert (tmp_path / "bench.html").read_text().count("<tr") == 3
+
+
 def test_ctrl_c_ends_early_with_what_was_measured_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     """Ten of the first step are answered after two to look; those of the second one never are."""
     arguments = (*ONE, "-i", "hold_from=12", "--requests", "10", "--concurrency", "1,2", "-o", f"{tmp_path}/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -197,8 +198,10 @@ def _cautions(steps: Sequence[Step]) -> Iterator[Advice]:
     """What to know of the figures."""
     failed = sum(step.failed for step in steps)
     if failed:
-        texts = [text for step in steps for text, _ in step.failures]
-        text = f"not counted as throughput. The most usual reason: {max(texts, key=texts.count) if texts else 'unknown'}"
+        reasons: Counter[str] = Counter()
+        for step in steps:
+            reasons.update(dict(step.failures))
+        text = f"not counted as throughput. The most usual reason: {reasons.most_common(1)[0][0]}"
         yield Advice("caution", f"{failed:,} of {_all(steps):,} requests failed", text)
     refused = [step for step in steps if step.refused]
     if refused:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 import time
 from collections.abc import Callable
@@ -128,7 +129,7 @@ class _Load:
             try:
                 connection = await self._connect()
             except OSError as error:
-                reason = error.strerror or str(error) or type(error).__name__
+                reason = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
                 now = time.perf_counter()
                 self.take(Outcome(Kind.FAILED, f"no connection: {reason}"), 0.0, now)
                 await asyncio.sleep(_AGAIN)
