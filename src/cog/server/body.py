@@ -1,7 +1,7 @@
-"""The body of a create request: from its bytes to what it says, and to a checked input.
+"""A large body of a create request: from its bytes to what it says, and to a checked input.
 
-A large one is read in a thread: what takes no time for ordinary ones takes seconds for 100 MiB. It lives no longer than
-this does, so whoever waits for a prediction must not hold it.
+It is read in a thread: what takes no time for ordinary ones takes seconds for 100 MiB. It lives as long as this does, so
+whoever waits for a prediction must not hold it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import Final, ParamSpec, TypeVar
 
 from cog.errors import CogError
 from cog.files.lifted import lift
-from cog.schema.validate import LARGE
 from cog.server.envelope import Envelope
-from cog.server.wire import Receive, Scope, read_body, read_envelope
+from cog.server.wire import Scope, read_envelope
 from cog.service.intake import Intake, Lifting
 from cog.service.service import Service
 
@@ -28,13 +27,12 @@ _READERS: Final = ThreadPoolExecutor(2, "cog-bodies")
 _NOTHING: Final[Lifting] = {}
 
 
-class Body:
+class LargeBody:
     """One body that has come."""
 
     def __init__(self, scope: Scope, content: bytes) -> None:
         self._scope = scope
         self._content = content
-        self.large = len(content) > LARGE
         self._lifted = _NOTHING
 
     async def read(self) -> Envelope:
@@ -43,12 +41,9 @@ class Body:
         Raises:
             CogError: see `read_envelope`.
         """
-        return await _aside(self._read_large) if self.large else self._read()
+        return await _aside(self._read_lifted)
 
-    def _read(self) -> Envelope:
-        return read_envelope(self._scope, self._content)
-
-    def _read_large(self) -> Envelope:
+    def _read_lifted(self) -> Envelope:
         text, lifted = lift(self._content)
         if lifted:
             try:
@@ -59,33 +54,25 @@ class Body:
             return envelope
         return self._read()
 
+    def _read(self) -> Envelope:
+        return read_envelope(self._scope, self._content)
+
     async def take(self, service: Service, raw: bytes) -> Intake:
         """Check the input, which is `raw` in what was read; the model must be ready.
 
         Raises:
             InvalidRequest: with everything that is wrong.
         """
-        if not self.large:
-            return service.take(raw)
-        intake = await _aside(self._take_large, service, raw)
+        intake = await _aside(self._take, service, raw)
         while service.replaced_since(intake):  # only this knows what was lifted out of it
-            intake = await _aside(self._take_large, service, raw)
+            intake = await _aside(self._take, service, raw)
         return intake
 
-    def _take_large(self, service: Service, raw: bytes) -> Intake:
+    def _take(self, service: Service, raw: bytes) -> Intake:
         if self._lifted:
             intake = service.take_lifted(raw, self._lifted)
             return intake if intake is not None else service.take(bytes(self._read().input))
         return service.take(raw)
-
-
-async def body_of(scope: Scope, receive: Receive, limit: int) -> Body:
-    """The body of a request, once all of it has come.
-
-    Raises:
-        BodyTooLarge: it is larger than `limit` bytes.
-    """
-    return Body(scope, await read_body(scope, receive, limit))
 
 
 async def _aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -23,7 +23,8 @@ from cog.prediction.request import (
     valid_id,
 )
 from cog.schema.task import PREDICT, Task
-from cog.server.body import body_of
+from cog.schema.validate import LARGE
+from cog.server.body import LargeBody
 from cog.server.connection import connection_of
 from cog.server.envelope import Envelope
 from cog.server.replay import Replay, replay
@@ -37,6 +38,8 @@ from cog.server.wire import (
     accepts_event_stream,
     error_answer,
     header,
+    read_body,
+    read_envelope,
     read_preference,
 )
 from cog.service.service import Service
@@ -111,8 +114,9 @@ class Create:
     ) -> Prediction | Answer | Subscriber | Replay:
         """A new prediction, or the answer for an id that is known. At its end the body is gone, however long the model
         takes."""
-        body = await body_of(scope, receive, self._max_body)
-        envelope = await body.read()
+        content = await read_body(scope, receive, self._max_body)
+        large = LargeBody(scope, content) if len(content) > LARGE else None
+        envelope = read_envelope(scope, content) if large is None else await large.read()
         prediction_id = _agreed_id(envelope, wanted, self._task)
         known = await self._known(scope, prediction_id, idempotent=wanted is not None)
         if known is not None:
@@ -121,12 +125,14 @@ class Create:
         if accepts_event_stream(scope):
             self._check_streams()
         request = self._request(scope, envelope, prediction_id or new_id())
-        intake = await body.take(self._service, request.input)
-        if body.large:  # meanwhile another request may have had the same id, and the model may have gone
-            known = await self._known(scope, prediction_id, idempotent=wanted is not None)
-            if known is not None:
-                return known
-            self._service.check_ready()
+        if large is None:
+            return self._service.submit(request, self._service.take(request.input))
+        intake = await large.take(self._service, request.input)
+        # Meanwhile another request may have had the same id, and the model may have gone.
+        known = await self._known(scope, prediction_id, idempotent=wanted is not None)
+        if known is not None:
+            return known
+        self._service.check_ready()
         return self._service.submit(request, intake)
 
     async def begin(self, scope: Scope, receive: Receive, members: Callable[[str], bytes]) -> Prediction:
@@ -136,13 +142,16 @@ class Create:
         Raises:
             CogError: it was not accepted; the class says why.
         """
-        body = await body_of(scope, receive, self._max_body)
-        envelope = await body.read()
+        content = await read_body(scope, receive, self._max_body)
+        large = LargeBody(scope, content) if len(content) > LARGE else None
+        envelope = read_envelope(scope, content) if large is None else await large.read()
         self._service.check_ready()
         request = self._request(scope, envelope, new_id())
         if request.webhook is not None:
             request = request._replace(webhook=replace(request.webhook, members=members(request.id)))
-        intake = await body.take(self._service, request.input)
+        if large is None:
+            return self._service.submit(request, self._service.take(request.input))
+        intake = await large.take(self._service, request.input)
         self._service.check_ready()  # the model may have gone meanwhile
         return self._service.submit(request, intake)
 

@@ -37,10 +37,11 @@ class Answer(NamedTuple):
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The value of a header; several of the same name are joined as RFC 9110, section 5.3, says."""
-    found = [value for key, value in scope["headers"] if key == name]
-    if not found:
-        return None
-    return (found[0] if len(found) == 1 else b", ".join(found)).decode("latin-1")
+    found: bytes | None = None
+    for key, value in scope["headers"]:
+        if key == name:
+            found = value if found is None else b"%b, %b" % (found, value)
+    return None if found is None else found.decode("latin-1")
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
