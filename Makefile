@@ -12,7 +12,7 @@ INSTALLED_BENCH := $(VENV)/.installed-bench
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-slow soak fuzz check format docs bench clean
+.PHONY: help serve test test-slow soak fuzz check format docs bench bench-long clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -62,6 +62,9 @@ docs: $(INSTALLED) ## Write the generated documents again, check every link, bui
 # Part of it, or quickly: BENCH="--quick --only async,latency" make bench
 bench: $(INSTALLED_BENCH) ## Measure beside other servers, in up to 25 minutes (in 3: BENCH=--quick), and write docs/performance.md
 	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-long: $(INSTALLED) ## Measure what a million chunks cost
+	$(BIN)/python -m benchmarks.long_output
 
 clean: ## Remove the environment and everything that was generated
 	rm -rf $(VENV) .venv-bench build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
