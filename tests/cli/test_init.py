@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,9 @@ def words(server: Server) -> None:
 
 def vectors(server: Server) -> None:
     texts = ["a red apple", "a green apple", "nine dull lawyers", ""]
-    apple, other, lawyers, nothing = server.predict({"texts": texts}).json()["output"]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda text: server.predict({"text": text}).json(), texts))
+    apple, other, lawyers, nothing = (answer["output"] for answer in answers)
     assert len(apple) == len(other) == len(lawyers) == len(nothing) == 256
     assert math.hypot(*apple) == pytest.approx(1, abs=1e-4)
 
@@ -113,8 +116,8 @@ def vectors(server: Server) -> None:
         return sum(a * b for a, b in zip(one, two, strict=True))
 
     assert alike(apple, other) > 0.4 > alike(apple, lawyers)
-    assert server.predict({"texts": []}).json()["output"] == []
-    (plain,) = server.predict({"texts": ["aa"], "normalize": False}).json()["output"]
+    assert {answer["metrics"]["batch_size"] for answer in answers} <= {1, 2, 3, 4}
+    plain = server.predict({"text": "aa", "normalize": False}).json()["output"]
     assert all(number == int(number) for number in plain)
 
 
