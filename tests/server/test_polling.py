@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -117,3 +119,15 @@ def test_an_ended_one_is_forgotten_after_its_time(serve: Any) -> None:
     name = server.predict().json()["id"]
     until(lambda: server.get(f"/predictions/{name}").status, lambda status: status == 404, 10)
     assert server.get("/predictions").json()["results"] == []
+
+
+def test_what_is_over_its_time_takes_no_memory_also_when_nobody_asks(serve: Any) -> None:
+    server: Server = serve(model("sync"), "--keep", "2")
+    statm = Path(f"/proc/{server.process.pid}/statm")
+
+    def megabytes() -> int:
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+    server.predict(body("return 'x' * 60_000_000"))
+    held = megabytes()
+    until(megabytes, lambda now: now < held - 50)

@@ -6,8 +6,9 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from socket import socket
@@ -56,6 +57,8 @@ log = logging.getLogger("cog.server")
 
 # Seconds, from the contract: the last webhooks get this long, open answers too.
 WEBHOOKS_TIMEOUT: Final = 5.0
+# Seconds, at most, that an ended prediction takes memory after its time.
+SWEEP: Final = 60.0
 
 
 def sockets_of(settings: Settings) -> list[socket]:
@@ -184,7 +187,8 @@ class Server:
     async def serve(self, sockets: list[socket]) -> None:
         """Serve on `sockets` until the end is told, then end everything in order."""
         listener = HttpListener(self._application(), sockets, client_timeout=self._settings.client_timeout)
-        services = [desk.service for desk in (self._model, self._training) if desk is not None]
+        desks = [desk for desk in (self._model, self._training) if desk is not None]
+        services, stores = [desk.service for desk in desks], [desk.store for desk in desks]
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._client)
             stack.push_async_callback(_stop, services)
@@ -195,6 +199,7 @@ class Server:
             for service in services:
                 await service.start()
             await listener.open()
+            stack.enter_context(_sweeping(stores, self._settings.keep))
             _tell_where(sockets)
             gc.freeze()  # what is there now stays: the collector need not look at it again
             await self._lifecycle.ended()
@@ -216,6 +221,25 @@ class Server:
             self._learner.kill()
         self._folders.remove(self._folders.path)
         os._exit(code)
+
+
+@contextmanager
+def _sweeping(stores: Sequence[MemoryStore], keep: float) -> Iterator[None]:
+    """Meanwhile what was kept for `keep` seconds goes soon after, also when nobody asks for anything."""
+    loop = asyncio.get_running_loop()
+    every = min(max(keep / 4, 1.0), SWEEP)
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(every)
+            for store in stores:
+                store.sweep(time.time())
+
+    sweeping = loop.create_task(sweep())
+    try:
+        yield
+    finally:
+        sweeping.cancel()
 
 
 async def _stop(services: Sequence[Service]) -> None:

@@ -69,6 +69,10 @@ class MemoryStore:
         self._drop(now)
         return (Kept(prediction_id, *kept) for prediction_id, kept in reversed(self._kept.items()))
 
+    def sweep(self, now: float) -> None:
+        """Forget what is over its time at `now`, in seconds since the epoch. Nobody is shown it, but it takes memory."""
+        self._drop(now)
+
     def _forget(self, prediction_id: str) -> None:
         kept = self._kept.pop(prediction_id, None)
         if kept is not None:
