@@ -84,16 +84,17 @@ def test_flags_and_an_own_base_go_before() -> None:
         (["torch==2.8.0"], "12.9", ["torch==2.8.0+cu129"], "cu129"),
         (
             ["torch==2.6.0 ; python_version > '3'"],
-            "12.5.1",
-            ["torch==2.6.0+cu124 ; python_version > '3'"],
-            "cu124",
+            "12.7.1",
+            ["torch==2.6.0+cu126 ; python_version > '3'"],
+            "cu126",
         ),
         (
             ["torch==2.4.1", "torchaudio==2.4.1"],
-            "12.1",
-            ["torch==2.4.1+cu121", "torchaudio==2.4.1+cu121"],
-            "cu121",
+            "12.4",
+            ["torch==2.4.1+cu124", "torchaudio==2.4.1+cu124"],
+            "cu124",
         ),
+        (["torch==2.14.0", "torchaudio==2.11.0"], None, ["torch==2.14.0+cpu", "torchaudio==2.11.0"], "cpu"),
     ],
 )
 def test_torch_gets_the_wheels_that_fit(
@@ -112,6 +113,8 @@ def test_torch_gets_the_wheels_that_fit(
         (["torch==2.8.0+cu126"], "12.9"),
         (["torch==99.0.0"], None),
         (["torch==2.8.0"], "10.2"),
+        (["torch==2.6.0"], "12.5.1"),  # PyPI's own are made for 12.4
+        (["torch==2.15.0", "torchvision==0.29.2"], "13.2"),
         (["torch-geometric==2.8.0", "numpy==2.0"], None),
     ],
 )
@@ -124,8 +127,9 @@ def test_the_tables_hold_together() -> None:
     majors = {(tables.version(tag.cuda)[0], tag.cudnn) for tag in tables.tags()}
     assert majors == {(13, "9"), (12, "9"), (12, "8"), (11, "8")}
     for release in tables.torch():
-        assert set(release.versions) == {"torch", "torchvision", "torchaudio"}
-        assert list(release.cuda) == sorted(release.cuda, key=tables.version)
+        assert {"torch"} <= set(release.versions) <= {"torch", "torchvision", "torchaudio"}
+        assert list(release.cuda) == sorted(set(release.cuda), key=tables.version) != []
+        assert release.pypi is None or release.pypi in release.cuda
     newest = [tables.version(release.versions["torch"]) for release in tables.torch()]
     assert newest == sorted(newest, reverse=True)
     assert any(tag.cuda.startswith(f"{tables.default_cuda()}.") for tag in tables.tags())

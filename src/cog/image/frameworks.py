@@ -30,7 +30,7 @@ def torch(lines: Iterable[str]) -> tables.Torch | None:
     """The known release of torch that `lines` ask for, by itself or by one of its companions."""
     for name, version in pins(lines):
         for release in tables.torch():
-            if name in _TORCH and release.versions[name] == version.partition("+")[0]:
+            if name in _TORCH and release.versions.get(name) == version.partition("+")[0]:
                 return release
     return None
 
@@ -53,12 +53,13 @@ def pins(lines: Iterable[str]) -> list[tuple[str, str]]:
 def fit(lines: Sequence[str], cuda: str | None) -> Fitted:
     """`lines` with torch and its companions as they are made for `cuda`, or for the CPU without one.
 
-    Only exact versions that are known, and for which there are such wheels: everything else stays as it was written.
+    Only exact versions that are known, and for which there are such wheels: everything else stays as it was written. So does
+    what PyPI has for this CUDA.
     """
     if (release := torch(lines)) is None:
         return Fitted(tuple(lines))
     wheels = _nearest(release, cuda) if cuda is not None else None
-    if cuda is not None and wheels is None:
+    if cuda is not None and wheels in (None, release.pypi):
         return Fitted(tuple(lines))
     fitted = tuple(_fitted(line, release, tables.variant(wheels)) for line in lines)
     changed = tuple(new for old, new in zip(lines, fitted, strict=True) if old != new)

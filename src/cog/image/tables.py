@@ -20,11 +20,12 @@ def version(text: str) -> Version:
 
 @dataclass(frozen=True, slots=True)
 class Torch:
-    """A release of torch. `versions` are those of torchvision and torchaudio that belong to it, and its own, by name;
-    `cuda` the versions that it has wheels for."""
+    """A release of torch. `versions` are its own and those of torchvision and torchaudio that belong to it, by name;
+    `cuda` the versions that it has wheels for, of which those for `pypi` are on PyPI, and the others on PyTorch's index."""
 
     versions: dict[str, str]
     cuda: tuple[str, ...]
+    pypi: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,14 @@ class Tag:
 @functools.cache
 def torch() -> tuple[Torch, ...]:
     """Every known release, the newest first."""
-    return tuple(
-        Torch({name: text for name, text in row.items() if name != "cuda"}, tuple(row["cuda"]))
-        for row in _read("torch")["releases"]
-    )
+    return tuple(map(_release, _read("torch")["releases"]))
+
+
+def _release(row: dict[str, Any]) -> Torch:
+    names = ("torch", "torchvision", "torchaudio")
+    pypi: str | None = row["pypi"]
+    cuda = {*row["others"], *([] if pypi is None else [pypi])}
+    return Torch({name: row[name] for name in names if name in row}, tuple(sorted(cuda, key=version)), pypi)
 
 
 def torch_index(cuda: str | None) -> str:
