@@ -35,7 +35,7 @@ PLOT: Final = ROOT / "docs" / "performance.svg"
 KEPT: Final = ROOT / "benchmarks" / "results" / "latest.json"
 TITLES: Final = {each.key: each.title for each in ALL}
 PART: Final = """\
-{machine}; {rounds} rounds of {seconds} s each; {date}.
+{machine}; medians of up to {rounds} measurements of {seconds} s; {date}.
 
 ![Medians of all contestants, row by row]({plot})
 
@@ -127,7 +127,7 @@ def write(results: Results, effort: Effort) -> None:
 
     part = PART.format(
         machine=f"{os.cpu_count()} cores ({processor()}), Python {platform.python_version()}",
-        rounds=effort.rounds,
+        rounds=max((each.rounds for row in results.values() for each in row.values()), default=0),
         seconds=effort.seconds,
         date=datetime.date.today().isoformat(),
         plot=PLOT.name,

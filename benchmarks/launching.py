@@ -62,7 +62,7 @@ def launched(title: str, launch: Launch, work: Work) -> Iterator[Server]:
             yield _ready(launch, work, folder, log.fileno(), stack)
         except (OSError, ValueError, http.client.HTTPException) as error:
             log.seek(0)
-            print("".join(log.readlines()[-40:]), file=sys.stderr)
+            print("".join(log.readlines()[-15:]), file=sys.stderr)
             raise Failed(
                 f"{title} failed at {work.name}: {error!r}. The end of its output is above."
             ) from error

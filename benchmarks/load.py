@@ -11,7 +11,7 @@ from benchmarks.works import Work
 class Effort(NamedTuple):
     """How much is measured: rounds, whole seconds of one measurement and of the warming before it (0 when the server is
     warm), chunks of a stream that never waits, of each of many such, of one that waits; bytes of a file, seconds
-    of the soak."""
+    of the soak. No round is begun that would probably end later than `limit`, in seconds."""
 
     rounds: int
     seconds: int
@@ -21,10 +21,15 @@ class Effort(NamedTuple):
     drops: int
     file: int
     soak: int
+    limit: int
 
 
-QUICK = Effort(rounds=1, seconds=1, warm=1, flood=10_000, each=400, drops=60, file=32 << 20, soak=8)
-FULL = Effort(rounds=5, seconds=3, warm=1, flood=10_000, each=1_250, drops=300, file=32 << 20, soak=300)
+QUICK = Effort(
+    rounds=1, seconds=1, warm=1, flood=10_000, each=400, drops=60, file=32 << 20, soak=8, limit=180
+)
+FULL = Effort(
+    rounds=5, seconds=3, warm=1, flood=10_000, each=1_250, drops=300, file=32 << 20, soak=300, limit=1440
+)
 
 
 class Outcome(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,7 +34,13 @@ def measure(
 ) -> Results:
     """All rounds. Every other one goes through the contestants backwards, since a machine becomes slower and faster."""
     taken: dict[tuple[str, str], list[Outcome | Failed]] = {}
+    begun = latest = time.monotonic()
     for number in range(effort.rounds):
+        now = time.monotonic()
+        if now + (now - latest) - begun > effort.limit:
+            tell(f"no time for more than {number} rounds")
+            break
+        latest = now
         for work, group in by_work(rows):
             due = [row for row in group if row.rounds is None or number < row.rounds]
             for contestant in contestants if number % 2 == 0 else reversed(contestants):

@@ -63,4 +63,5 @@ def _bars(axes: Axes, row: Row, figures: Mapping[str, Result], titles: Mapping[s
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     axes.set_xticks([])
     better = "more is better" if row.unit.more else "less is better"
-    axes.set_title("\n".join(textwrap.wrap(f"{row.title}: {better}", 62)), loc="left", fontsize=9)
+    title = f"{row.title.replace('`', '')} ({better})"
+    axes.set_title("\n".join(textwrap.wrap(title, 66)), loc="left", fontsize=9)

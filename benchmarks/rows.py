@@ -70,7 +70,7 @@ ROWS: Final = (
     # First, before anything is left of other loads: one of them refuses requests for a while after those.
     Row(
         "latency",
-        "no-op, async model, 32 slots, one connection: p50",
+        "no-op, async model, one connection: p50",
         NOOP,
         PEERS,
         Latency(),
@@ -79,7 +79,7 @@ ROWS: Final = (
     ),
     Row(
         "async",
-        "the same, 32 connections: successful answers",
+        "no-op, async model, 32 slots, 32 connections: answers",
         NOOP,
         PEERS,
         Throughput(32),
@@ -88,7 +88,7 @@ ROWS: Final = (
     ),
     Row(
         "webhooks",
-        "the same, async predictions with a first and a last webhook, all delivered",
+        "no-op, respond-async, a first and a last webhook each, all delivered",
         NOOP,
         COGS,
         Webhooks(),
@@ -97,7 +97,7 @@ ROWS: Final = (
     ),
     Row(
         "sync",
-        "no-op, sync model, 1 slot, queue of 64, 32 connections: successful answers",
+        "no-op, sync model, queue of 64, 32 connections: answers",
         works.NOOP_SYNC,
         ("ours", "mosec", "echo"),
         Throughput(32),
@@ -106,7 +106,7 @@ ROWS: Final = (
     ),
     Row(
         "stream",
-        "10,000 server-sent chunks of a sync generator: chunks",
+        "server-sent events, 10,000 of a sync generator",
         STREAM,
         COGS,
         streams.rate,
@@ -115,7 +115,7 @@ ROWS: Final = (
     ),
     Row(
         "first",
-        "the same model: from the request to the first chunk",
+        "server-sent events: from the request to the first chunk",
         STREAM,
         COGS,
         streams.first,
@@ -123,7 +123,7 @@ ROWS: Final = (
     ),
     Row(
         "delay",
-        "the same model, a chunk every 5 ms: from `yield` to the client, p50",
+        "server-sent events: from `yield` to the client, p50",
         STREAM,
         COGS,
         streams.delay,
@@ -131,16 +131,16 @@ ROWS: Final = (
     ),
     Row(
         "streams",
-        "32 streams of an async generator at once: chunks of all, beside those of one stream",
+        "32 streams of an async generator: events of all beside one stream",
         works.STREAM_ASYNC,
         COGS,
-        streams.Total(flat=True),
+        streams.flat,
         TIMES_MORE,
         (Goal("", least=0.9),),
     ),
     Row(
         "file-memory",
-        "32 MiB data URL in and out: peak memory over idle, as a multiple of the file",
+        "32 MiB data URL in and out: peak memory over idle / file",
         works.FILE,
         COGS,
         files.peak,
@@ -149,7 +149,7 @@ ROWS: Final = (
     ),
     Row(
         "file",
-        "the same: time",
+        "32 MiB data URL in and out: time",
         works.FILE,
         COGS,
         files.seconds,
@@ -158,7 +158,7 @@ ROWS: Final = (
     ),
     Row(
         "start",
-        "start to READY, no-op model",
+        "from start to READY, no-op model",
         works.IDLE,
         COGS,
         starts.start,
@@ -176,7 +176,7 @@ ROWS: Final = (
     ),
     Row(
         "embed",
-        "sentence embeddings (`examples/embed`), 32 connections, batches of 16: answers",
+        "examples/embed, 32 connections, batches of 16: answers",
         works.EMBED,
         ("ours", "unbatched", "mosec", "litserve"),
         Throughput(32, factor=2),
@@ -186,7 +186,7 @@ ROWS: Final = (
     ),
     Row(
         "growth",
-        "p50 per request served: 256 connections beside the best of 1 to 256",
+        "p50 / connections: 256 beside the best of 1 to 256",
         works.NOOP_WIDE,
         ("ours",),
         growth.growth,
@@ -196,7 +196,7 @@ ROWS: Final = (
     ),
     Row(
         "soak",
-        "memory after minutes of no-op predictions beside that after the first tenth",
+        "memory after a soak beside that after its first tenth",
         works.NOOP_WIDE,
         ("ours",),
         growth.soak,

@@ -11,7 +11,7 @@ from typing import Final
 
 from benchmarks.contestant import Server
 from benchmarks.load import Effort, Outcome
-from benchmarks.processes import all_mebibytes, forget_peaks
+from benchmarks.processes import all_mebibytes, all_processor_seconds, forget_peaks
 from benchmarks.works import Work
 
 WARM: Final = 1 << 16  # bytes
@@ -66,7 +66,9 @@ def _joined(head: bytes, body: bytes) -> bytes:
 def seconds(server: Server, work: Work, effort: Effort) -> Outcome:
     """How long one takes."""
     there_and_back(server, work, WARM)
-    return Outcome(there_and_back(server, work, effort.file))
+    before = all_processor_seconds(server.mark)
+    taken = there_and_back(server, work, effort.file)
+    return Outcome(taken, remark=f"processor {all_processor_seconds(server.mark) - before:.2f} s")
 
 
 def peak(server: Server, work: Work, effort: Effort) -> Outcome:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from benchmarks.contestant import Server
 from benchmarks.load import Effort, Outcome
-from benchmarks.processes import all_mebibytes, marked
+from benchmarks.processes import all_mebibytes, all_processor_seconds, marked
 from benchmarks.works import Work
 
 
 def start(server: Server, work: Work, effort: Effort) -> Outcome:
     """Seconds from the start of the process to READY."""
-    return Outcome(server.started)
+    return Outcome(server.started, remark=f"processor {all_processor_seconds(server.mark):.2f} s")
 
 
 def memory(server: Server, work: Work, effort: Effort) -> Outcome:

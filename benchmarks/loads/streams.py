@@ -8,11 +8,11 @@ import socket
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from benchmarks.contestant import Server
 from benchmarks.load import Effort, Outcome
+from benchmarks.processes import all_processor_seconds
 from benchmarks.works import Work
 
 CHUNK: Final = b'data: {"chunk":"'
@@ -88,9 +88,12 @@ def complete(text: bytes, chunks: int) -> None:
 def rate(server: Server, work: Work, effort: Effort) -> Outcome:
     """Chunks per second of one stream that never waits, from the request to its end."""
     whole(server, chunks=100)
+    before = all_processor_seconds(server.mark)
     found = whole(server, chunks=effort.flood)
+    computed = (all_processor_seconds(server.mark) - before) / effort.flood
     complete(b"".join(data for _, data in found), effort.flood)
-    return Outcome(effort.flood / (found[-1][0] - found[0][0]) * 1e9)
+    rate = effort.flood / (found[-1][0] - found[0][0]) * 1e9
+    return Outcome(rate, remark=f"processor {computed * 1e6:.0f} µs each")
 
 
 def first(server: Server, work: Work, effort: Effort) -> Outcome:
@@ -126,27 +129,34 @@ def _yielded(event: bytes) -> int:
     return int(event.partition(CHUNK)[2].partition(b'"')[0])
 
 
-@dataclass(frozen=True)
-class Total:
-    """Chunks per second of many streams at once, all together. As `flat`, it is the multiple of what one stream has."""
+class Together(NamedTuple):
+    """Chunks per second of all streams, and microseconds of the server's processors for each chunk."""
 
-    streams: int = STREAMS
-    flat: bool = False
-
-    def __call__(self, server: Server, work: Work, effort: Effort) -> Outcome:
-        asyncio.run(together(server, 1, 100))
-        many = asyncio.run(together(server, self.streams, effort.each))
-        if not self.flat:
-            return Outcome(many)
-        one = asyncio.run(together(server, 1, effort.flood))
-        return Outcome(many / one, remark=f"{one:,.0f} chunks/s of one, {many:,.0f} of {self.streams}")
+    rate: float
+    computed: float
 
 
-async def together(server: Server, streams: int, chunks: int) -> float:
-    """Chunks per second of so many streams."""
-    begun = time.monotonic()
+def flat(server: Server, work: Work, effort: Effort) -> Outcome:
+    """Chunks per second of 32 streams at once, all together, as a multiple of what one stream has."""
+    together(server, 1, 100)
+    one, many = together(server, 1, effort.flood), together(server, STREAMS, effort.each)
+    told = ", ".join(
+        f"{each.rate:,.0f} chunks/s of {streams} at {each.computed:.0f} µs of processor"
+        for streams, each in ((1, one), (STREAMS, many))
+    )
+    return Outcome(many.rate / one.rate, remark=told)
+
+
+def together(server: Server, streams: int, chunks: int) -> Together:
+    """So many streams at once, each of so many chunks."""
+    before, begun = all_processor_seconds(server.mark), time.monotonic()
+    asyncio.run(_all(server, streams, chunks))
+    seconds, computed = time.monotonic() - begun, all_processor_seconds(server.mark) - before
+    return Together(streams * chunks / seconds, computed / (streams * chunks) * 1e6)
+
+
+async def _all(server: Server, streams: int, chunks: int) -> None:
     await asyncio.gather(*(_read(server, chunks) for _ in range(streams)))
-    return streams * chunks / (time.monotonic() - begun)
 
 
 async def _read(server: Server, chunks: int) -> None:
