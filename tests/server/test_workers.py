@@ -118,16 +118,19 @@ def test_a_worker_keeps_its_gpu_through_deaths_and_more_workers_share(serve: Any
     release(server, held | again)
 
 
-def test_a_model_for_gpus_gets_them_divided_unless_it_is_one_worker(serve: Any) -> None:
+def test_several_workers_of_a_model_for_gpus_get_them_divided_and_one_sees_all(serve: Any) -> None:
     outer = {"CUDA_VISIBLE_DEVICES": "0,1"}
-    server: Server = serve(model("sync"), config=GPU, env=outer, alone=True, ready="2 of 2 workers")
-    assert sorted(visible(pid) for pid in server.workers()) == ["0", "1"]
-    server.wait_log("each worker gets one GPU; --gpus none lets every worker see all")
-    for flags in (("--workers", "1"), ("--threads", "1"), ("--gpus", "none"), ("--reload",)):
+    for flag in ("--workers", "--threads"):
+        server: Server = serve(
+            model("sync"), flag, "2", config=GPU, env=outer, alone=True, ready="2 of 2 workers"
+        )
+        assert sorted(visible(pid) for pid in server.workers()) == ["0", "1"]
+        server.wait_log("each worker gets one GPU; --gpus none lets every worker see all")
+    for flags in ((), ("--workers", "1"), ("--gpus", "none"), ("--reload",)):
         server = serve(model("sync"), *flags, config=GPU, env=outer, alone=True)
         assert server.predict(SEEN).json()["output"] == "0,1"
         assert len(server.workers()) == 1
-    server = serve(model("sync"), "--workers", "1", env=outer)  # no model for GPUs
+    server = serve(model("sync"), "--workers", "2", env=outer, ready="2 of 2 workers")  # no model for GPUs
     assert server.predict(SEEN).json()["output"] == "0,1"
 
 

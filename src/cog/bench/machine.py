@@ -25,11 +25,6 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def gpus() -> int:
-    """Those that NVIDIA's driver shows; at least 1, for a model that needs one."""
-    return max(1, len(_names()))
-
-
 def _processor() -> str:
     try:
         lines = _CPUS.read_text(errors="replace").splitlines()

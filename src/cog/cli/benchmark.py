@@ -13,7 +13,7 @@ import click
 
 from cog.bench import plan
 from cog.bench.advice import Advice
-from cog.bench.machine import gpus, processors
+from cog.bench.machine import processors
 from cog.bench.plan import Setup
 from cog.bench.report import page
 from cog.bench.results import Results
@@ -89,7 +89,7 @@ def _measure_here(sweep: Sweep, order: Order, session: Session) -> None:
     sweep.setups = plan.setups(sweep.wishes.threads, _batches(sweep, outline))
     environment = open_environment(project, no_env=order.no_env, screen=session.screen)
     variables = _variables(sweep, order, session, project, environment)
-    copies = (gpus() if project.config.build.gpu else processors()) if sweep.style == "sync" else None
+    copies = (1 if project.config.build.gpu else processors()) if sweep.style == "sync" else None
     for setup in sweep.setups:
         with _served(project, setup, variables, sweep) as server:
             model = RemoteModel(Connection("localhost", server.socket))

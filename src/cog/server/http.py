@@ -124,13 +124,13 @@ def _spec(settings: Settings, source: Source, folders: RuntimeFolder) -> Spec:
 
 
 def _gpus(settings: Settings, source: Source) -> Gpus:
-    """Those that are divided among the workers. Without --gpus that is never so where there is to be one worker: a model
-    may want them all."""
+    """Those that are divided among the workers. Without --gpus that is so only where several workers were asked for: one
+    that is alone may spread over all of them, as models of Cog always could."""
     if settings.mode == "train":
         return Gpus() if settings.gpus is None else choose(settings.gpus, os.environ).together()
     number = settings.workers if settings.threads is None else settings.threads
-    one = number == 1 or (number is None and settings.reload)
-    if settings.gpus is None and (one or not source.gpu):
+    several = number is not None and number > 1
+    if settings.gpus is None and not (several and source.gpu):
         return Gpus()
     return choose(settings.gpus, os.environ)
 

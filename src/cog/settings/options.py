@@ -50,15 +50,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
            bare="true"),
     Option("threads", "--threads", None, values.whole(1, _TOP), None,
            "Predictions of a plain `def run` served in parallel, each by a process with its own copy of the "
-           "model; as many as fit in memory. Without it: the number of CPUs; when `build.gpu` is true one for each GPU, or 1; "
-           "1 with --reload.", "N"),
+           "model; as many as fit in memory. Without it: the number of CPUs; 1 when `build.gpu` is true or with --reload.", "N"),
     Option("workers", "--workers", "COG_WORKERS", values.whole(1, _TOP), None,
            "Processes of an `async def run`, each with its own copy of the model and its own slots; as many as fit in "
            "memory. Without it: 1, or one for each GPU of --gpus. For a plain `def run` it is the same as --threads.", "N"),
     Option("gpus", "--gpus", "COG_GPUS", values.gpus, None,
            "GPUs that are divided among the workers, one for each (CUDA_VISIBLE_DEVICES): `all`, numbers or names separated by "
            "commas, or `none`, with which every worker sees all. Without it: `all` when there are several, `build.gpu` is true "
-           "and --threads, --workers or --reload do not make it one worker.", "LIST"),
+           "and --threads or --workers asks for more than one worker.", "LIST"),
     Option("max_queue", "--max-queue", "COG_MAX_QUEUE", values.whole(0, _TOP), "0",
            "Predictions that may wait for a slot when all are taken, first in, first out. One more is refused with 409 and "
            "`Retry-After`.", "N"),
