@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -249,6 +250,9 @@ def serving(
             env=environment,
             stderr=subprocess.PIPE,
         )
+        assert process.stderr is not None
+        with contextlib.suppress(OSError):  # what a server prints at once is not lost because this machine is busy
+            fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 1 << 20)
         server = Server(process, folder)
         reader = threading.Thread(target=server.read_log, daemon=True)
         reader.start()
@@ -270,5 +274,4 @@ def serving(
                 process.kill()
             process.wait()
             reader.join()
-            assert process.stderr is not None
             process.stderr.close()
