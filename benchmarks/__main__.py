@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib.util
 import json
 import os
 import platform
@@ -59,6 +60,11 @@ def main() -> None:
     rows = chosen({row.key: row for row in ROWS}, options.only, "row")
     contestants = chosen({each.key: each for each in ALL}, options.contestants, "contestant")
     effort = QUICK if options.quick else FULL
+    writes = options.write or not (options.quick or options.only or options.contestants)
+    if writes and importlib.util.find_spec("matplotlib") is None:  # better now than at the end
+        sys.exit(
+            "matplotlib, which draws the plot, is not installed. `make bench` does it, or: pip install -e .[bench]"
+        )
     begun = time.monotonic()
 
     def tell(what: str) -> None:
@@ -67,7 +73,7 @@ def main() -> None:
     results = measure(rows, contestants, effort, tell)
     tell("done")
     print(table(rows, results, TITLES), missed(verdicts(rows, results), TITLES), sep="\n\n")
-    if options.write or not (options.quick or options.only or options.contestants):
+    if writes:
         write(merged(results), effort)
     failures = [each.failure for row in results.values() for each in row.values() if each.failure]
     if failures:
