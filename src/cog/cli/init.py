@@ -49,7 +49,7 @@ TEMPLATES: Final = {
     ),
     "stream": Template("Text that is sent word by word while it is made", '-i prompt="a question"'),
     "embedding": Template(
-        "Many texts in, a vector for each out", '-i texts="a red apple" -i texts="a green apple"'
+        "A text in, a vector out; many requests in one call of the model", '-i text="a red apple"'
     ),
 }
 

@@ -1,9 +1,10 @@
-"""A model that turns texts into vectors: the nearer two vectors, the more alike the texts. Many texts go in at a time."""
+"""A model that turns a text into a vector: the nearer two vectors, the more alike the texts. Requests that come at about the
+same time are answered together, since a real model takes little longer for many texts than for one."""
 
 import math
 import zlib
 
-from cog import BaseRunner, Input
+from cog import BaseRunner, Input, batch
 
 
 class Runner(BaseRunner):
@@ -12,16 +13,17 @@ class Runner(BaseRunner):
         # Load the real model here, for example: self.model = SentenceTransformer("...")
         self.size = 256
 
+    @batch(max_size=16, max_wait=0.01, same=("normalize",))
     def run(
         self,
-        texts: list[str] = Input(description="What to embed, one vector for each"),
+        text: list[str] = Input(description="What to embed"),
         normalize: bool = Input(
             description="Make every length 1: then the dot product is the similarity", default=True
         ),
     ) -> list[list[float]]:
-        """Called for every prediction, with as many texts as the client has: one call of the real model embeds them all."""
-        # The real model's turn: vectors = self.model.encode(texts, normalize_embeddings=normalize)
-        vectors = [self.embed(text) for text in texts]
+        """Called with the texts of up to 16 predictions, each of which gets its vector. `normalize` is the same for all."""
+        # The real model's turn: vectors = self.model.encode(text, normalize_embeddings=normalize)
+        vectors = [self.embed(each) for each in text]
         return [scaled(vector) for vector in vectors] if normalize else vectors
 
     def embed(self, text: str) -> list[float]:
