@@ -251,7 +251,8 @@ def serving(
             stderr=subprocess.PIPE,
         )
         assert process.stderr is not None
-        with contextlib.suppress(OSError):  # what a server prints at once is not lost because this machine is busy
+        # What a server prints at once is not lost because this machine is busy.
+        with contextlib.suppress(OSError):
             fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 1 << 20)
         server = Server(process, folder)
         reader = threading.Thread(target=server.read_log, daemon=True)
