@@ -15,7 +15,7 @@ from typing import Final
 from starlette.routing import Route
 
 import cog
-from cog.server import app
+from cog.server import addresses
 from cog.server.create import Create
 from cog.server.replicate import Hosted
 from cog.server.routes import Routes
@@ -52,7 +52,7 @@ def routes() -> list[str]:
     # The table needs no more of these than their methods, so none is ever set up.
     parts = Create.__new__(Create), Routes.__new__(Routes), Trainings.__new__(Trainings)
     hosted = [*Hosted.__new__(Hosted).routes(), *Uploads.__new__(Uploads).routes()]
-    table = app._routed(*parts, hosted=hosted).routes
+    table = addresses.routed(*parts, hosted=hosted).routes
     return [
         f"{method} {_PARAMETER.sub('{id}', route.path)}"
         for route in table

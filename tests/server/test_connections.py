@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cog.server.addresses import routed
 from cog.server.app import Application
 from cog.server.create import Create
 from cog.server.listener import Listener, bind
@@ -290,7 +291,7 @@ class BrokenRoutes(Routes):
     "request_", [post({"x": 1}), get("/predictions/a", "Content-Length: 0", method="PUT"), get("/ready"), get("/openapi.json")]
 )  # fmt: skip
 def test_a_defect_is_a_500_in_json_and_logged_once(request_: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    app = Application(Broken(), BrokenRoutes())
+    app = Application(Broken(), lambda: routed(Broken(), BrokenRoutes()))
     data = asyncio.run(ask(app, request_, get("/docs", "Connection: close")))
     assert data.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     assert b'{"error":"an error of the server; its log says more","status":"failed"}' in data

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from socket import socket
-from typing import Final, NamedTuple, NoReturn
-
-from starlette.routing import Route
+from typing import Final, NoReturn
 
 from cog.backend.head_start import HeadStart
 from cog.backend.local import LocalBackend
@@ -35,15 +34,13 @@ from cog.schema.task import PREDICT, TRAIN, Task
 from cog.server.app import Application
 from cog.server.bundled import compare
 from cog.server.create import Create
+from cog.server.desk import Desk
 from cog.server.lifecycle import Lifecycle
 from cog.server.listener import Listener as HttpListener
 from cog.server.listener import adopt, bind, url_of
 from cog.server.reload import follow
-from cog.server.replicate import Hosted
-from cog.server.routes import Routes
 from cog.server.source import Source
-from cog.server.trainings import Trainings
-from cog.server.uploads import Uploads
+from cog.server.traffic import App
 from cog.service.capacity import Limits
 from cog.service.courier import Courier
 from cog.service.service import Service
@@ -68,14 +65,6 @@ def sockets_of(settings: Settings) -> list[socket]:
         SettingError: they cannot be had.
     """
     return bind(settings.host, settings.port) if settings.listen_fd is None else adopt(settings.listen_fd)
-
-
-class Desk(NamedTuple):
-    """Where one kind of thing is asked for."""
-
-    service: Service
-    store: MemoryStore
-    create: Create
 
 
 class Server:
@@ -168,25 +157,19 @@ class Server:
             return always
         return (*always, self._webhooks.listener(request.webhook))
 
-    def _application(self) -> Application:
-        model, trainings = self._model, None
-        if self._training is not None and self._learner is not None:
-            trainings = Trainings(self._learner, *self._training)
-        routes = Routes(
-            model.service, model.store, self._lifecycle.shut_down, task=self._task, trainings=trainings
-        )
-        hosted = self._hosted(routes) if self._task is PREDICT else ()
-        return Application(model.create, routes, trainings, path=self._task.path, hosted=hosted)
+    def _others(self) -> App:
+        from cog.server.addresses import addresses
 
-    def _hosted(self, routes: Routes) -> Sequence[Route]:
-        """What is for clients of Replicate's API."""
-        service, store, create = self._model
-        hosted = Hosted(create, service, store, routes.document)
-        return *hosted.routes(), *Uploads(self._shelf, self._settings.max_body).routes()
+        learning = None
+        if self._learner is not None and self._training is not None:
+            learning = self._learner, self._training
+        shut_down, max_body = self._lifecycle.shut_down, self._settings.max_body
+        return addresses(self._model, self._task, shut_down, self._shelf, max_body, learning)
 
     async def serve(self, sockets: list[socket]) -> None:
         """Serve on `sockets` until the end is told, then end everything in order."""
-        listener = HttpListener(self._application(), sockets, client_timeout=self._settings.client_timeout)
+        application = Application(self._model.create, self._others, path=self._task.path)
+        listener = HttpListener(application, sockets, client_timeout=self._settings.client_timeout)
         desks = [desk for desk in (self._model, self._training) if desk is not None]
         services, stores = [desk.service for desk in desks], [desk.store for desk in desks]
         async with AsyncExitStack() as stack:
@@ -201,6 +184,9 @@ class Server:
             await listener.open()
             stack.enter_context(_sweeping(stores, self._settings.keep))
             _tell_where(sockets)
+            # In a thread: meanwhile the first worker gets its order.
+            await asyncio.to_thread(import_module, "cog.server.addresses")
+            application.complete()
             gc.freeze()  # what is there now stays: the collector need not look at it again
             await self._lifecycle.ended()
             listener.drain()
