@@ -261,7 +261,7 @@ def test_a_request_behind_a_stream_is_answered_after_it(servers: dict[str, Serve
         while b'"index":0' not in client.left:
             assert client.more()
         let_go(server, name)
-        while b'"status":"READY"}' not in client.left:
+        while b'"status":"READY"' not in client.left:
             assert client.more()
         stream, _, rest = client.left.partition(b"\r\n0\r\n\r\n")
         assert stream.count(b"event: completed") == 1
