@@ -127,6 +127,7 @@ def test_a_client_that_does_not_read_is_hung_up_on_and_its_memory_is_freed(serve
     with raw(server, receive=4096) as deaf, raw(server) as other:
         deaf.send(post({"size": size}))
         until(lambda: memory(server), lambda now: now > before + size)
+        server.wait_health("READY")  # all of the output is there, and the model has a place for others
         for _ in range(5):
             other.works()
         until(lambda: memory(server), lambda now: now < before + size / 2)

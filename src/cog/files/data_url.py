@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 
 # Texts of 32 MiB come through here. Each pass is one call into C; between the pieces other threads can run.
 _PIECE: Final = 1024 * 1024
-# A multiple of three bytes, so that the pieces' base64 can be put together.
-ENCODE_PIECE: Final = 3 * 256 * 1024
+# A multiple of three bytes, so that the pieces' base64 can be put together; small enough for malloc to use the same memory
+# for each of them.
+ENCODE_PIECE: Final = 3 * 16 * 1024
 _LONGEST_HEADER: Final = 4096
 
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"

@@ -16,9 +16,9 @@ LONG: Final = 64 * 1024
 
 _BEGIN: Final = b'"data:'
 _LONGEST_HEADER: Final = 4096
-# A multiple of four characters, so that the contents of the pieces can be put together. Between two pieces other
-# threads can run.
-_PIECE: Final = 1024 * 1024
+# A multiple of four characters, so that the contents of the pieces can be put together; and small enough for malloc to use
+# the same memory for each of them (see `server/memory.py`): new memory costs more than what is done with it.
+_PIECE: Final = 64 * 1024
 
 # Twice as quick as binascii, and as strict, but for the end of a piece; see `_whole`.
 _quick: Final = msgspec.json.Decoder(bytes).decode

@@ -119,8 +119,10 @@ class Connection(asyncio.Protocol):
         data, done = self._held, 0
         try:
             while done < len(data) and len(self._waiting) <= _MOST_WAITING and not self._deaf:
-                self._reader.read(data[done : done + _BITE])
-                done += _BITE
+                # What is nothing but body is no head, and no other request: it may be read as it is.
+                size = max(_BITE, min(self._reader.due, len(data)))
+                self._reader.read(data[done : done + size])
+                done += size
         except CogError as error:
             self._refuse(error)
         self._held = b"" if self._deaf else data[done:]

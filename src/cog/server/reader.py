@@ -49,7 +49,8 @@ class Taker(Protocol):
 class Reader:
     """`open` from the first byte of a request to its last, `in_head` until its headers are there.
 
-    `messages` and `received` count requests and bytes of their bodies.
+    `messages` and `received` count requests and bytes of their bodies; `due` are bytes that are nothing but body still, as
+    far as its length was announced.
     """
 
     def __init__(self, taker: Taker, fixed: Scope) -> None:
@@ -61,6 +62,7 @@ class Reader:
         self.in_head = False
         self.messages = 0
         self.received = 0
+        self.due = 0
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._upgrading = False
@@ -117,6 +119,7 @@ class Reader:
             return
         self.messages += 1
         self.open = self.in_head = self._fresh = True
+        self.due = 0
         self._barren = 0
         self._url = b""
         self._headers = []
@@ -158,8 +161,10 @@ class Reader:
                 hosts += 1
             elif name == b"expect":
                 expects = value.lower() == b"100-continue"
-            elif name == b"content-length" and len(value) > _LENGTH_DIGITS:
-                raise RequestError("the Content-Length of the request has too many digits")
+            elif name == b"content-length":
+                if len(value) > _LENGTH_DIGITS:
+                    raise RequestError("the Content-Length of the request has too many digits")
+                self.due = int(value)
         if version == "1.0":
             return False
         if version != "1.1":
@@ -184,6 +189,7 @@ class Reader:
     def on_body(self, body: bytes) -> None:
         """A part of its body."""
         self.received += len(body)
+        self.due -= len(body)
         self._fresh, self._barren = True, 0
         self._taker.take_body(body)
 
