@@ -89,6 +89,10 @@ class ScriptedBackend:
     def free(self) -> int:
         return self.slots - len(self.runs)
 
+    @property
+    def ahead(self) -> int:
+        return 0
+
     async def start(self, watcher: Watcher) -> None:
         self.watcher = watcher
 

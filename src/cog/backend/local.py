@@ -89,6 +89,11 @@ class LocalBackend:
         return sum(worker.free for worker in self._workers)
 
     @property
+    def ahead(self) -> int:
+        """Of a worker that is alone: an order must not wait for one while another one is free."""
+        return self._workers[0].ahead if len(self._workers) == 1 else 0
+
+    @property
     def busy(self) -> int:
         """How many runs there are."""
         return sum(worker.busy for worker in self._workers)
@@ -123,6 +128,8 @@ class LocalBackend:
                 return worker.run(order, sink)
             except NotReady:
                 continue  # it has just died, and has no free slot any more: the next one
+        if self.ahead > 0:
+            return self._workers[0].run(order, sink)
         raise NotReady("no worker has a free slot")
 
     def _least_loaded(self) -> Worker | None:

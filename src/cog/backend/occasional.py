@@ -165,6 +165,11 @@ class Occasional:
         """None until the worker of the last run is gone, with its memory."""
         return 0 if self._errand is not None else 1
 
+    @property
+    def ahead(self) -> int:
+        """None: a worker comes with its run."""
+        return 0
+
     async def start(self, watcher: Watcher) -> None:
         """Begin; nothing is started."""
         self._watcher = watcher

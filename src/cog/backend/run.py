@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Protocol
 
 from cog.backend.protocol import Member, Order, Sink
-from cog.prediction.events import Done, Status
+from cog.prediction.events import Done, Event, Status
 from cog.worker.messages import Start, StartBatch
 
 
@@ -25,6 +26,7 @@ class WorkerRun:
         "_folder",
         "_members",
         "_worker",
+        "begun",
         "canceling",
         "deadline",
         "ended",
@@ -39,6 +41,7 @@ class WorkerRun:
         self._folder = order.folder
         self._members = order.members
         self.sink = sink
+        self.begun = False
         self.canceling = False
         self.ended = False
         self.overtime: str | None = None  # why it is cancelled, when that is for the time that it takes
@@ -72,6 +75,17 @@ class WorkerRun:
             return done
         return done._replace(status=Status.FAILED, error=self.overtime)
 
+    def drop(self) -> None:
+        """It is cancelled before it was begun: for its client that is the end, whatever the worker will say."""
+        sink, self.sink = self.sink, _nobody
+        sink(Done(Status.CANCELED, time.time()))
+
+    def of_death(self, cause: str, *, unseen: bool) -> Done:
+        """How it ends with its worker. `unseen` says that the model never got the order."""
+        if self.canceling:
+            return Done(Status.CANCELED, time.time())
+        return Done(Status.FAILED, time.time(), error=f"WorkerDied: {cause}", unseen=unseen)
+
     @property
     def size(self) -> int:
         """How many predictions it is."""
@@ -86,6 +100,10 @@ class WorkerRun:
     def folders(self) -> list[str]:
         """Where files of its output may be."""
         return [member.folder for member in self._members] or [self._folder]
+
+
+def _nobody(event: Event) -> None:
+    """Who has ended takes nothing more."""
 
 
 def message_of(number: int, order: Order) -> Start | StartBatch:

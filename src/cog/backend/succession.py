@@ -104,6 +104,11 @@ class Succession:
         """Slots of the version in charge."""
         return self._current.backend.free
 
+    @property
+    def ahead(self) -> int:
+        """Of the version in charge."""
+        return self._current.backend.ahead
+
     def run(self, order: Order, sink: Sink) -> Run:
         """Start a run on the version that its input was checked for, if that is there, else on the one in charge."""
         if order.model is not None and order.model is not self.signature:

@@ -8,6 +8,7 @@ from typing import Final, cast
 
 from cog.backend.checkup import Checkup, Verdict
 from cog.backend.endings import FROZEN, done_of, files_of
+from cog.backend.flight import Flight
 from cog.backend.head_start import begin
 from cog.backend.link import Link
 from cog.backend.owner import Fate, Owner, Spec
@@ -58,10 +59,7 @@ class Worker:
         # The folders of ended runs that still go on, and may make theirs again.
         self.written_off: list[str] = []
         self._owner = owner
-        self._runs: dict[int, WorkerRun] = {}
-        self._members: dict[int, Sink] = {}  # of batches
-        self._next = 1
-        self._last = 0
+        self._flight = Flight()
         self._unanswered: set[int] = set()  # cancels that the worker has not answered
         self._farewell = "", 0.0  # why it retires, and the seconds that it has to end by itself
         self._expected: str | None = None  # why it is ended on purpose
@@ -110,42 +108,53 @@ class Worker:
     @property
     def busy(self) -> int:
         """How many runs are on it."""
-        return len(self._runs)
+        return len(self._flight.begun)
 
     @property
     def capacity(self) -> int:
         """How many runs it can have at once: no more than it has, when it takes no others."""
-        return self.slots if self.ready and not self.frozen else len(self._runs)
+        return self.slots if self.ready and not self.frozen else len(self._flight.begun)
 
     @property
     def free(self) -> int:
         """How many more runs it takes now. None while a cancel is unanswered: a late one could hit the next run."""
         if not self.ready or self._unanswered or self.frozen:
             return 0
-        return self.slots - len(self._runs)
+        return self.slots - len(self._flight.begun)
+
+    @property
+    def ahead(self) -> int:
+        """How many more orders it takes now although no slot is free: of a model with short runs, one after the other."""
+        signature = self.signature
+        if signature is None or signature.is_async or signature.batch is not None:
+            return 0
+        return 0 if not self.ready or self._unanswered or self.frozen else self._flight.ahead.room
 
     # Orders
 
     def run(self, order: Order, sink: Sink) -> WorkerRun:
-        """Start a run; there must be a free slot.
+        """Start a run; there must be a free slot, or room ahead.
 
         Raises:
             NotReady: the worker has just died, and the model has seen nothing of it.
         """
-        number = self._last = self._next
-        self._next += 1 + len(order.members)
-        run = WorkerRun(self, number, order, sink)
-        self._runs[number] = run
-        if not self._data.send(message_of(number, order), now=len(self._runs) == 1):
-            del self._runs[number]
+        run = self._flight.new(self, order, sink)
+        if not self._data.send(message_of(run.number, order), now=not self._flight.begun):
             self._gone = True
             raise NotReady(f"worker {self.index} has ended")
-        if self.spec.predict_timeout is not None:
-            run.arm(self._loop, self.spec.predict_timeout)
-        for each, member in run.members:
-            self._members[each] = member.sink
-        sink(Started(time.time()))
+        self._flight.ahead.runs.append(run)
+        self._begin_next()
         return run
+
+    def _begin_next(self) -> None:
+        """What was sent ahead is begun, as far as there are slots."""
+        while (run := self._flight.next(self.slots)) is not None:
+            if run.canceling:  # it has ended for its client, and the worker has not heard of that yet
+                run.deadline = self._loop.call_later(self.spec.cancel_grace, self._on_deaf, run)
+                return
+            if self.spec.predict_timeout is not None:
+                run.arm(self._loop, self.spec.predict_timeout)
+            run.sink(Started(time.time()))
 
     def cancel(self, run: WorkerRun) -> None:
         """Cancel a run: once, however often it is asked. After the grace it ends without the model's consent."""
@@ -153,11 +162,14 @@ class Worker:
             return
         run.canceling = True
         run.disarm()
-        if self.frozen:
+        if self.frozen and run.begun:
             self.kill(FROZEN)
             return
         self._unanswered.add(run.number)
         self._control.send(Cancel(run.number))
+        if not run.begun:
+            run.drop()
+            return
         run.deadline = self._loop.call_later(self.spec.cancel_grace, self._on_deaf, run)
 
     def _on_deaf(self, run: WorkerRun) -> None:
@@ -165,7 +177,7 @@ class Worker:
         if self.signature is not None and self.signature.is_async:
             self._unanswered.discard(run.number)
             self.written_off += run.folders
-            self._finish(run, Done(Status.CANCELED, time.time()))
+            self._flight.finish(run, Done(Status.CANCELED, time.time()))
             self.retire("it did not react to a cancel")
             self._owner.worker_changed(self)
         else:
@@ -173,7 +185,7 @@ class Worker:
 
     def _on_pulse(self) -> None:
         """It froze, or it answers again. The end of a run that was cancelled before is not waited for."""
-        if self.frozen and any(run.canceling for run in self._runs.values()):
+        if self.frozen and any(run.canceling for run in self._flight.begun.values()):
             self.kill(FROZEN)
         self._owner.worker_froze(self, self.frozen)
 
@@ -185,7 +197,7 @@ class Worker:
         """Give it no more runs; it ends after those it has, by itself if it does so within `grace` seconds."""
         self.retiring = True
         self._farewell = why, grace
-        if not self._runs:
+        if not self._flight.begun:
             self._leave()
 
     def _leave(self) -> None:
@@ -228,10 +240,10 @@ class Worker:
                 case Printed(number, source, text):
                     self._on_text(number, text.decode("utf-8", "replace"), source)
                 case PutOut(number, files, payload):
-                    if (sink := self._sink(number)) is not None:
+                    if (sink := self._flight.sink(number)) is not None:
                         sink(Output(payload, files_of(files)))
                 case Measured(number, name, value, mode):
-                    if (sink := self._sink(number)) is not None:
+                    if (sink := self._flight.sink(number)) is not None:
                         sink(Metric(name, value, mode))
                 case TooLate(number):
                     self._unanswered.discard(number)
@@ -275,43 +287,34 @@ class Worker:
             self._owner.worker_ready(self)
 
     def _on_text(self, number: int | None, text: str, source: Source) -> None:
-        sink = None if number is None else self._sink(number)
+        sink = None if number is None else self._flight.sink(number)
         if sink is None:
             self._owner.worker_printed(self, text, source)
         else:
             sink(Log(text, source))
 
-    def _sink(self, number: int) -> Sink | None:
-        run = self._runs.get(number)
-        return self._members.get(number) if run is None else run.sink
-
     def _on_ended_run(self, message: Ended) -> None:
-        if (member := self._members.pop(message.run, None)) is not None:
+        if (member := self._flight.pop_member(message.run)) is not None:
             member(done_of(message, time.time()))
             return
         if message.canceled:
             self._unanswered.discard(message.run)
-        run = self._runs.get(message.run)
+        run = self._flight.begun.get(message.run)
         if run is not None:
             self.served += run.size
-            self._finish(run, done_of(message, time.time()))
+            self._flight.finish(run, done_of(message, time.time()))
+            self._flight.ahead.ended(message.seconds)
+            self._begin_next()
         self._owner.worker_served(self)
-        if self.retiring and not self._runs:
+        if self.retiring and not self._flight.begun:
             self._leave()
         self._owner.worker_changed(self)
 
-    def _finish(self, run: WorkerRun, done: Done) -> None:
-        del self._runs[run.number]
-        for number, _ in run.members:
-            self._members.pop(number, None)
-        run.ended = True
-        run.disarm()
-        run.sink(run.verdict(done))
-
     def _take_text(self, text: str, source: Source) -> None:
         """Bytes from a descriptor belong to the one run in flight, if there is exactly one."""
-        if len(self._runs) == 1:
-            for run in self._runs.values():
+        self._flight.ahead.heard()
+        if len(self._flight.begun) == 1 and not self._flight.ahead.runs:
+            for run in self._flight.begun.values():
                 run.sink(Log(text, source))
         else:
             self._owner.worker_printed(self, text, source)
@@ -319,7 +322,7 @@ class Worker:
     def _drain_pipes(self) -> None:
         """Read what is in the pipes now; the text of a last run is complete with that."""
         self._pipes.drain()
-        if len(self._runs) <= 1:
+        if len(self._flight.begun) <= 1:
             self._pipes.cut()
 
     def _on_end(self) -> None:
@@ -329,15 +332,7 @@ class Worker:
         self._drain_pipes()
         cause = self._expected or self._fault or self._process.obituary(ready=self.slots > 0)
         self.slots = 0
-        # Orders are read one after another, so if not all were read the last one was not, whatever became of those before.
-        unread = self._last if self._data.unread else None
-        for run in tuple(self._runs.values()):
-            if run.canceling:
-                self._finish(run, Done(Status.CANCELED, time.time()))
-            else:
-                error = f"WorkerDied: {cause}"
-                unseen = run.number == unread
-                self._finish(run, Done(Status.FAILED, time.time(), error=error, unseen=unseen))
+        self._flight.die(cause, unread=self._data.unread)
         self._checkup.end(Verdict(False, cause))
         self._pulse.stop()
         if self._lingering is not None:

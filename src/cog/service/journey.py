@@ -166,13 +166,17 @@ class Journey:
         """The model has the `order`, with `company` predictions in this call."""
         self._run = run
         self.prediction.place = None
-        if self._waited > 0.001 or self.rule is not None:  # a slot that was free is no queue
-            size = 0 if self.rule is None else company
-            timings = self.prediction.timings._replace(queue_time=self._waited, batch_size=size)
-            self.prediction.timings = timings
         self.company = company
+        self._note_wait(self._waited)
         self._intake = TAKEN  # which may be large, and the order as well
-        self._order = order if len(order.payload) <= _GIVEN_AGAIN else None
+        # One that was sent ahead is surely given again when its worker dies.
+        kept = len(order.payload) <= _GIVEN_AGAIN or self.prediction.started_at is None
+        self._order = order if kept else None
+
+    def _note_wait(self, waited: float) -> None:
+        if waited > 0.001 or self.rule is not None:  # a slot that was free is no queue
+            size = 0 if self.rule is None else self.company
+            self.prediction.timings = self.prediction.timings._replace(queue_time=waited, batch_size=size)
 
     @property
     def kin(self) -> tuple[int, bytes]:
@@ -239,8 +243,13 @@ class Journey:
             if self._verdict is not None:
                 event = self._verdict._replace(at=event.at, predict_time=event.predict_time)
         elif type(event) is not Output:
-            if type(event) is Started and self.prediction.started_at is not None:
-                return  # it is given to a second worker
+            if type(event) is Started:
+                if self.prediction.started_at is not None:
+                    return  # it is given to a second worker
+                if self._run is not None:  # it was sent ahead, and has waited until now
+                    self._note_wait(time.perf_counter() - self.queued_at)
+                    if self._order is not None and len(self._order.payload) > _GIVEN_AGAIN:
+                        self._order = None
             self._apply(event)  # a log or a figure waits for no file, so that a flood of them cannot pile up
             return
         elif self._verdict is not None:

@@ -188,8 +188,7 @@ class Service:
         if alone and self.backend.free > 0 and journey.start(self.backend.run):
             return
         self._line.join(journey)
-        if self.backend.free > 0:
-            self._serve()
+        self._serve()
         self._give_up_hope()
 
     def leave_queue(self, journey: Journey) -> None:
@@ -232,7 +231,7 @@ class Service:
         blocked: list[
             Journey
         ] = []  # they wait for an older version of the model, or their worker has just died
-        while line and self.backend.free > 0:
+        while line and (self.backend.free > 0 or self.backend.ahead > 0):
             together = line.next()
             if not together:
                 break  # they wait for company

@@ -1,0 +1,63 @@
+"""What one worker has to do: the runs that it has begun, and those that it was sent ahead."""
+
+from __future__ import annotations
+
+from cog.backend.ahead import Ahead
+from cog.backend.protocol import Order, Sink
+from cog.backend.run import Host, WorkerRun
+from cog.prediction.events import Done
+
+
+class Flight:
+    """Runs by their numbers, which go up in the order in which they are sent."""
+
+    def __init__(self) -> None:
+        self.begun: dict[int, WorkerRun] = {}
+        self.ahead = Ahead()
+        self._members: dict[int, Sink] = {}  # of batches
+        self._next = 1
+        self._last = 0
+
+    def new(self, host: Host, order: Order, sink: Sink) -> WorkerRun:
+        """A run that is about to be sent."""
+        number = self._last = self._next
+        self._next += 1 + len(order.members)
+        return WorkerRun(host, number, order, sink)
+
+    def next(self, slots: int) -> WorkerRun | None:
+        """The next of those that were sent, which is begun now; None when there is none, or no slot for it."""
+        if not self.ahead.runs or len(self.begun) >= slots:
+            return None
+        run = self.ahead.runs.popleft()
+        self.begun[run.number] = run
+        run.begun = True
+        for number, member in run.members:
+            self._members[number] = member.sink
+        return run
+
+    def sink(self, number: int) -> Sink | None:
+        """Who takes what has this number; None when nobody does any more."""
+        run = self.begun.get(number)
+        return self._members.get(number) if run is None else run.sink
+
+    def pop_member(self, number: int) -> Sink | None:
+        """The same for the end of a member of a batch."""
+        return self._members.pop(number, None) if self._members else None
+
+    def finish(self, run: WorkerRun, done: Done) -> None:
+        """A run has ended."""
+        del self.begun[run.number]
+        for number, _ in run.members:
+            self._members.pop(number, None)
+        run.ended = True
+        run.disarm()
+        run.sink(run.verdict(done))
+
+    def die(self, cause: str, *, unread: bool) -> None:
+        """All of them end with their worker. `unread` says that it has not read everything that was sent: orders are read
+        one after another, so the last one was not, whatever became of those before."""
+        for run in tuple(self.begun.values()):
+            self.finish(run, run.of_death(cause, unseen=unread and run.number == self._last))
+        while self.ahead.runs:
+            run = self.ahead.runs.popleft()
+            run.sink(run.of_death(cause, unseen=True))
