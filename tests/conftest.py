@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from support.contained import IMAGE
 from support.serving import Server, serving, write_model
 
 Serve = Callable[..., Server]
@@ -20,9 +21,21 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# Who asks for one of these asks a server over HTTP.
+SERVERS = {"serve", "serve_once", "served", "served_once"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What runs in one process with `--dist loadgroup`: all that uses the container engine, and tests of a file that
-    share something. Each of the others goes where there is room."""
+    share something. Each of the others goes where there is room.
+
+    With an image for the servers only tests that ask a server are run, but for those that say why not.
+    """
+    if IMAGE is not None:
+        asking = [item for item in items if SERVERS.intersection(getattr(item, "fixturenames", ()))]
+        kept = [item for item in asking if item.get_closest_marker("local_only") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
     for item in items:
         if item.get_closest_marker("containers") is not None:
             item.add_marker(pytest.mark.xdist_group("containers"))

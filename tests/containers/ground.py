@@ -43,7 +43,6 @@ _STORAGE = '[storage]\ndriver = "overlay"\ngraphroot = "{0}/images"\nrunroot = "
 _LIBRARIES = "libbz2-1.0 libcrypt1 libffi8 liblzma5 libncursesw6 libnsl2 libreadline8 libsqlite3-0 libssl3 libtirpc3 libuuid1"
 _DOCKERFILE = f"""
 FROM {DEBIAN}
-RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends {_LIBRARIES} && rm -rf /var/lib/apt/lists/*
 ADD python.tar /usr/local/
 RUN ldconfig && ln -sf python3.12 /usr/local/bin/python3 && ln -sf python3 /usr/local/bin/python \
     && python -m ensurepip && ln -sf pip3 /usr/local/bin/pip
@@ -135,15 +134,15 @@ class Ground:
         return self.call("podman", "ps", "--all", "--format", "{{.Names}}").split()
 
     @contextlib.contextmanager
-    def running(self, image: str, *flags: str) -> Iterator[Running]:
-        """A container of `image`, as a person starts one, once its model is ready."""
+    def running(self, image: str, *flags: str, timeout: float = 60) -> Iterator[Running]:
+        """A container of `image`, as a person starts one, once its model is ready, which may take `timeout` seconds."""
         port, name = free_port(), f"test-{secrets.token_hex(4)}"
         self.call(
             "podman", "run", "--detach", "--name", name, "--publish", f"127.0.0.1:{port}:5000", *flags, image
         )
         running = Running(self, name, f"http://127.0.0.1:{port}")
         try:
-            until(running.status, lambda status: status == "READY", timeout=60)
+            until(running.status, lambda status: status == "READY", timeout)
             yield running
         except BaseException:
             print(self.call("podman", "logs", name, check=False))
@@ -196,7 +195,9 @@ def prepare() -> Ground:
 
 def _debian(ground: Ground) -> None:
     rootfs = ground.place / "rootfs.tar"
-    packages = "python3,python3-venv,python3-pip,python-is-python3,ca-certificates"
+    packages = ",".join(
+        ["python3,python3-venv,python3-pip,python-is-python3,ca-certificates", *_LIBRARIES.split()]
+    )
     ground.call("mmdebstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(rootfs))
     ground.call("podman", "import", str(rootfs), DEBIAN)
     ground.call("podman", "tag", DEBIAN, "docker.io/library/python:3.11-slim")

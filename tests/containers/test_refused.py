@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from containers.ground import DEBIAN, Ground
-from support.serving import write_model
+from support.cogs import COG
+from support.serving import until, write_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.containers, pytest.mark.timeout(300)]
 
@@ -75,3 +79,37 @@ def test_a_step_that_fails_is_shown_and_explained(
     assert done.stderr.startswith("error: buildah cannot build the image:")
     assert told in done.stderr
     assert list((folder / ".cog" / "build").iterdir()) == []
+
+
+@pytest.mark.parametrize("engine", ["buildah", "podman"])
+def test_ctrl_c_ends_a_build_and_leaves_nothing(ground: Ground, tmp_path: Path, engine: str) -> None:
+    seconds = {"buildah": "4871", "podman": "4872"}[engine]
+    folder = write_model(
+        tmp_path / "long", NEEDS_GPU, f"build: {{{BASE}, run: ['sleep {seconds}']}}\nrun: run.py:Runner\n"
+    )
+    before = ground.call("buildah", "containers", "--quiet")
+    with subprocess.Popen(
+        [*COG, "build", "--engine", engine, "-t", "cog-test-long"],
+        cwd=folder, env=ground.environ, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        until(lambda: sleeping(seconds), lambda there: there, timeout=120)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert not sleeping(seconds)
+    assert ground.call("buildah", "containers", "--quiet") == before
+
+
+def sleeping(seconds: str) -> bool:
+    """Whether the command of the build runs."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes() == f"sleep\0{seconds}\0".encode():
+                return True
+    return False
+
+
+def test_a_build_that_fails_leaves_no_container(ground: Ground, tmp_path: Path) -> None:
+    before = ground.call("buildah", "containers", "--quiet")
+    folder = write_model(tmp_path / "fails", NEEDS_GPU, f"build: {{{BASE}, run: ['false']}}\nrun: run.py\n")
+    assert ground.cog(folder, "build").returncode == 1
+    assert ground.call("buildah", "containers", "--quiet") == before

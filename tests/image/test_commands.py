@@ -80,7 +80,7 @@ def test_a_build_is_made_asked_and_labelled(stand: Stand) -> None:
     assert (done.code, done.out) == (0, ""), done.err
     assert done.err.startswith("Image built as mine:1 in ")
     layers, asked, labels, forgotten = stand.calls()
-    assert layers.startswith("build --layers=true --platform linux/amd64 --file ")
+    assert layers.startswith("build --layers=true --force-rm --platform linux/amd64 --file ")
     assert "cog.server.describe" in asked
     assert "--network none" in asked
     assert "--tag mine:1" in labels

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from support.contained import IMAGE, Contained
+
 # A machine that others use too may be slow; whoever waits for an event that comes does not wait for so long.
 DEADLINE = 60.0
-# Who serves: another Python, or what stands for one, such as a container. The same tests hold for it.
-PYTHON = os.environ.get("COG_TESTS_PYTHON", sys.executable)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def request(
 class Server:
     """A server process, its log, and its model's folder."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Contained
     folder: Path
     lines: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
@@ -234,9 +234,11 @@ def serving(
     *flags: str,
     env: Mapping[str, str] | None = None,
     ready: str | None = "the model is READY",
-    python: str = PYTHON,
+    python: str | None = None,
 ) -> Iterator[Server]:
-    """A server of the model in `folder` on a free port. `ready` is what to wait for in its log (None: the port only).
+    """A server of the model in `folder` on a free port, in a container when there is an image for these tests.
+
+    `ready` is what to wait for in its log (None: the port only). `python` runs it instead of the one of these tests.
 
     At the end the server is told to end, and must do so with exit code 0 and without a process left.
     """
@@ -244,12 +246,7 @@ def serving(
     environment |= {"PORT": "0", "LOG_FORMAT": "json", **(env or {})}
     with tempfile.TemporaryDirectory() as temporary:
         environment.setdefault("TMPDIR", temporary)
-        process = subprocess.Popen(
-            [python, "-m", "cog.server.http", "--host", "127.0.0.1", *flags],
-            cwd=folder,
-            env=environment,
-            stderr=subprocess.PIPE,
-        )
+        process = _started(folder, flags, environment, python)
         assert process.stderr is not None
         # What a server prints at once is not lost because this machine is busy.
         with contextlib.suppress(OSError):
@@ -259,6 +256,7 @@ def serving(
         reader.start()
         try:
             server.wait_log("listening on")
+            assert process.pid > 0  # of one in a container it is looked up as long as that is there
             server.url = next(
                 line["fields"]["urls"][0] for line in server.lines if "urls" in line.get("fields", {})
             )
@@ -276,3 +274,14 @@ def serving(
             process.wait()
             reader.join()
             process.stderr.close()
+
+
+def _started(
+    folder: Path, flags: tuple[str, ...], environment: dict[str, str], python: str | None
+) -> subprocess.Popen[bytes] | Contained:
+    words = ("-m", "cog.server.http", "--host", "127.0.0.1", *flags)
+    if IMAGE is not None and python is None:
+        return Contained(IMAGE, ("python", *words), folder, environment)
+    return subprocess.Popen(
+        [python or sys.executable, *words], cwd=folder, env=environment, stderr=subprocess.PIPE
+    )

@@ -31,7 +31,15 @@ class Buildah:
 
     def build(self, order: BuildOrder) -> list[str]:
         """`buildah bud`, as every version calls it."""
-        fixed = ["buildah", "bud", f"--layers={str(order.layers).lower()}", "--platform", PLATFORM]
+        layers = f"--layers={str(order.layers).lower()}"
+        fixed = [
+            "buildah",
+            "bud",
+            layers,
+            "--force-rm",
+            "--platform",
+            PLATFORM,
+        ]  # also what a failed build has made
         return [*fixed, *build_flags(order), *self.extra.build, str(order.context)]
 
     def push(self, image: str) -> list[str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from cog.errors import ImageFailed
@@ -27,6 +31,7 @@ def follow(command: Sequence[str], heard: Callable[[str], None]) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C on a terminal reaches the command alone, which ends the engine in order
     )
     with process:
         try:
@@ -62,8 +67,29 @@ def answer(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+    """Those that the engine has started first: so it sees that its step has failed, and clears up what that had made."""
     try:
+        if others := _beside(process):
+            _tell(others, signal.SIGTERM)
+            process.wait(ENDING)
+        process.terminate()
         process.wait(ENDING)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         process.kill()
+    _tell(_beside(process), signal.SIGKILL)
+
+
+def _beside(process: subprocess.Popen[bytes]) -> list[int]:
+    """What else runs in the engine's session, where the system tells; docker has everything in its daemon."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.getsid(int(entry.name)) == process.pid and int(entry.name) != process.pid:
+                found.append(int(entry.name))
+    return found
+
+
+def _tell(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            os.kill(pid, number)

@@ -36,7 +36,8 @@ class Podman:
 
     def build(self, order: BuildOrder) -> list[str]:
         """`podman build`."""
-        fixed = ["build", f"--layers={str(order.layers).lower()}", "--platform", PLATFORM]
+        layers = f"--layers={str(order.layers).lower()}"
+        fixed = ["build", layers, "--force-rm", "--platform", PLATFORM]  # also what a failed build has made
         return [*self.runner, *fixed, *build_flags(order), *self.extra.build, str(order.context)]
 
     def push(self, image: str) -> list[str]:
