@@ -26,6 +26,11 @@ from cog import BaseRunner, Path
 from pathlib import Path as File
 
 class Runner(BaseRunner):
+    def setup(self):
+        print("setting up")
+        if "BROKEN" in os.environ:
+            raise ValueError("no weights")
+
     def run(self, name: str = "you", file: Path = None, sleep: float = 0) -> str:
         print(f"greeting {name}")
         time.sleep(sleep)
@@ -76,13 +81,21 @@ def test_an_image_is_run_once(ground: Ground, model: Path, tmp_path: Path) -> No
         "GREETING=hi",
     )
     assert (done.returncode, done.stdout.strip()) == (0, "hi Ada!"), done.stderr
-    assert "greeting Ada" in done.stderr
+    assert [line for line in done.stderr.splitlines() if "ing" in line][:2] == ["setting up", "greeting Ada"]
     wrong = ground.cog(tmp_path, "run", "cog-test-greet", "-i", "nmae=Ada")
     assert wrong.returncode == 1
     assert "Did you mean name?" in wrong.stderr
     none = ground.cog(tmp_path, "run", "localhost/no-image-of-this-name", "-i", "name=Ada")
     assert none.returncode == 1
     assert "The container ended unexpectedly" in none.stderr
+    assert "There is no image of this name here: `cog build -t NAME` makes one" in none.stderr
+    gpus = ground.cog(tmp_path, "run", "cog-test-greet", "--gpus", "all")
+    assert gpus.returncode == 1
+    assert "install NVIDIA's container toolkit" in gpus.stderr
+    broken = ground.cog(tmp_path, "run", "cog-test-greet", "-e", "BROKEN=1")
+    assert broken.returncode == 1
+    assert broken.stderr.count("setting up") == 1
+    assert "Model setup failed: ValueError: no weights" in broken.stderr
     assert ground.containers() == []
 
 
@@ -120,6 +133,7 @@ def test_no_container_is_left(ground: Ground, model: Path, number: signal.Signal
         until(ground.containers, lambda names: any(name.startswith("cog-run-") for name in names))
         assert process.stderr is not None
         os.set_blocking(process.stderr.fileno(), True)
+        assert b"setting up" in process.stderr.readline()
         assert b"greeting you" in process.stderr.readline()
         process.send_signal(number)
         assert process.wait(40) == code

@@ -181,6 +181,7 @@ def test_j38_sys_exit_ends_that_prediction_alone(served: Served, end: str) -> No
     assert server.predict({"s": "next"}, timeout=5).json()["output"] == "next"
 
 
+@pytest.mark.local_only("the server, too, would be started by what it puts in the place of Python")
 def test_j40_a_worker_that_dies_before_it_connects(served: Served, tmp_path: Path) -> None:
     broken = tmp_path / "bin" / "python"
     broken.parent.mkdir()

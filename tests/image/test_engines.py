@@ -155,6 +155,8 @@ def test_words_of_ones_own_are_parted_as_a_shell_does(
         ("invalid peer certificate: UnknownIssuer", "set COG_CA_CERT"),
         ("E: Unable to locate package ffmpge", "build.system_packages names a package"),
         ("write /x: no space left on device", "The disk is full"),
+        ("setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=all", "`nvidia-ctk cdi generate`"),
+        ('could not select device driver "" with capabilities: [[gpu]]', "leave --gpus out"),
     ],
 )
 def test_a_failed_build_is_explained(said: str, told: str) -> None:

@@ -138,6 +138,7 @@ def states(server: Server) -> tuple[str, int, int]:
     return server.health()["status"], server.get("/ready").status, server.get("/live").status
 
 
+@pytest.mark.local_only("the version that it shows is that of the Python of these tests")
 def test_from_starting_to_ready(serve: Any) -> None:
     server: Server = serve(WAITING, ready=None)
     shown = until(server.health, lambda health: "logs" in health.get("setup", {}))

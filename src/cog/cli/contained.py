@@ -21,9 +21,10 @@ from cog.cli.main import Session
 from cog.cli.order import Order
 from cog.cli.project import Project, open_project
 from cog.cli.screen import Screen
-from cog.errors import ImageFailed, ModelFailed, UsageError
+from cog.errors import ImageFailed, ModelFailed, ServerUnreachable, UsageError
 
 if TYPE_CHECKING:
+    from cog.client.model import RemoteModel
     from cog.image.engine import Engine, RunOrder
 
 PORT: Final = 5000  # where a server listens in a container
@@ -101,8 +102,35 @@ def ask(
         with session.screen.working("Starting the container"):
             container.wait(order.setup_timeout)
         model = RemoteModel(Connection(container.url))
+        _set_up(model, container, order.setup_timeout, session.screen)
         Asking(model, session.screen, look=container.look).ask(request)
         model.connection.close()
+
+
+def _set_up(model: RemoteModel, container: Container, timeout: float, screen: Screen) -> None:
+    """Return when it is done; what the model prints meanwhile is shown.
+
+    Raises:
+        ModelFailed: it fails, or takes too long.
+    """
+    shown = 0
+
+    def show() -> None:
+        nonlocal shown
+        logs = model.setup_logs()
+        screen.write(logs[shown:])
+        shown = len(logs)
+
+    def look() -> None:
+        container.look()
+        show()
+
+    with screen.working("Setting up"):
+        try:
+            model.wait_ready(timeout, look)
+        finally:
+            with contextlib.suppress(ServerUnreachable):
+                show()
 
 
 def _schema(engine: Engine, image: str) -> Any:
@@ -176,10 +204,13 @@ class Container:
             time.sleep(_LOOK)
 
     def _said(self) -> str:
-        """The last lines of what it wrote."""
+        """The last lines of what it wrote, and what to do about it."""
+        from cog.image import advice
+
         self._written.seek(0)
-        lines = self._written.read().decode("utf-8", "replace").splitlines()
-        return "".join(f"\n  {line}" for line in lines[-_SHOWN:])
+        text = self._written.read().decode("utf-8", "replace")
+        shown = "".join(f"\n  {line}" for line in text.splitlines()[-_SHOWN:])
+        return "\n".join([shown, *advice.of(text)])
 
     def end(self) -> None:
         """End it in order, and remove it in any case."""

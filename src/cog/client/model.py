@@ -72,7 +72,7 @@ class RemoteModel:
         deadline = time.monotonic() + timeout
         while (status := self.status()) not in _UP:
             if status == "SETUP_FAILED":
-                raise SetupFailed(self._setup_logs())
+                raise SetupFailed(self.setup_logs())
             if status != "STARTING":
                 raise ModelFailed(
                     f"The model cannot be asked: the server says {status}. Its log says why; start it again."
@@ -85,7 +85,8 @@ class RemoteModel:
             look()
             time.sleep(POLL)
 
-    def _setup_logs(self) -> str:
+    def setup_logs(self) -> str:
+        """What the model has printed while it was set up, so far."""
         document = self.connection.call("GET", "/health-check").json()
         setup = document.get("setup") if isinstance(document, dict) else None
         logs = setup.get("logs") if isinstance(setup, dict) else None

@@ -22,12 +22,25 @@ _ADVICE: Final = (
     (r"no space left on device", "The disk is full. `docker system prune` or `podman system prune` make room."),
     (r"(?:Could not resolve|Temporary failure in name resolution|failed to lookup address|dns error)",
      "Nothing could be looked up from inside of the build: is there a network, and does the engine let builds reach it?"),
+    (
+        r"CDI device|could not select device driver|nvidia-container-cli",
+        "No GPU for containers: install NVIDIA's container toolkit (Podman: `nvidia-ctk cdi generate`), or leave --gpus out.",
+    ),
+    (
+        r"did not resolve to an alias|pinging container registry localhost|No such image",
+        "There is no image of this name here: `cog build -t NAME` makes one; one of a registry begins with that's name.",
+    ),
     (r"(?:manifest unknown|not found: manifest|requested access to the resource is denied|unauthorized)",
-     "The base image cannot be had: correct its name, or log in with `cog login`."),
+     "The image cannot be had: correct its name, or log in with `cog login`."),
 )  # fmt: skip
 
 
 def told(output: str, engine: str) -> str:
     """The last lines of an engine that has failed, and what to do about it, where that is known."""
-    found = [text for words, text in _ADVICE if re.search(words, output)]
+    found = of(output)
     return "\n".join([f"{engine} cannot build the image:", "", output, *(["", *found] if found else [])])
+
+
+def of(output: str) -> list[str]:
+    """What to do about what an engine has said, as far as that is known."""
+    return [text for words, text in _ADVICE if re.search(words, output)]
