@@ -142,6 +142,7 @@ def test_a_guard_that_dies_again_and_again_is_let_be(serve: Any) -> None:
     assert guards(server) == []
 
 
+@pytest.mark.local_only("with a container everything in it ends")
 def test_a_guard_of_a_server_that_ends_in_order_kills_nobody(serve: Any) -> None:
     server: Server = serve(model("sync"))
     name = fresh()

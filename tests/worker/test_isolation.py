@@ -181,6 +181,7 @@ OTHER = """
 """
 
 
+@pytest.mark.local_only("runs the model in Pythons of this machine")
 @pytest.mark.parametrize("python", interpreters())
 def test_a_model_in_another_empty_environment(serve: Any, tmp_path: Path, python: str) -> None:
     environment = tmp_path / "environment"
