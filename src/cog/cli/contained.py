@@ -1,4 +1,4 @@
-"""A model in a container: started for one command, and gone with it."""
+"""Commands whose model is in a container: it is asked once, served, or lends its surroundings to a command."""
 
 from __future__ import annotations
 
@@ -8,38 +8,21 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cog.cli import containers
+from cog.cli.container import PORT, Container, mounted, started
 from cog.cli.main import Session
 from cog.cli.order import Order
 from cog.cli.project import Project, open_project
 from cog.cli.screen import Screen
-from cog.errors import ImageFailed, ModelFailed, ServerUnreachable, UsageError
+from cog.errors import ImageFailed, ServerUnreachable, UsageError
 
 if TYPE_CHECKING:
     from cog.client.model import RemoteModel
     from cog.image.engine import Engine, RunOrder
-
-PORT: Final = 5000  # where a server listens in a container
-ENDING: Final = (
-    15.0  # seconds that a container gets to end in order; its server cancels what runs, its workers take 3
-)
-_LOOK: Final = 0.05  # seconds between two looks at a container that starts
-# Asks Linux for a SIGTERM when this command is killed (PR_SET_PDEATHSIG of linux/prctl.h), and turns into the engine, which
-# then ends its container.
-_MORTAL: Final = (
-    "import ctypes, os, sys\n"
-    "if sys.platform == 'linux': ctypes.CDLL(None).prctl(1, 15)\n"
-    "os.execvp(sys.argv[1], sys.argv[1:])"
-)
-_SHOWN: Final = 20  # lines of a container that did not start
 
 
 def variables(session: Session, project: Project | None, env: tuple[str, ...]) -> dict[str, str]:
@@ -157,111 +140,6 @@ def _check_input(given: Any, document: Any, *, train: bool) -> None:
         given.fit(document, interface.read(document, train=train).component, None)
 
 
-class Container:
-    """A container that runs in the foreground of a process of ours. `url` is where its server is."""
-
-    def __init__(
-        self, engine: Engine, name: str, process: subprocess.Popen[bytes], url: str, written: IO[bytes]
-    ) -> None:
-        """`written` is the file that all its output goes to."""
-        self.url = url
-        self._engine = engine
-        self._name = name
-        self._process = process
-        self._written = written
-
-    def look(self) -> None:
-        """Raises:
-        ModelFailed: it has ended.
-        """
-        if self._process.poll() is not None:
-            code = self._process.returncode
-            raise ModelFailed(f"The container ended unexpectedly, with exit code {code}.{self._said()}")
-
-    def wait(self, timeout: float) -> None:
-        """Return when its server answers.
-
-        Raises:
-            ModelFailed: it has ended, or does not answer within `timeout` seconds.
-        """
-        deadline = time.monotonic() + timeout
-        parts = self.url.rpartition(":")
-        while True:
-            self.look()
-            with (
-                contextlib.suppress(OSError),
-                socket.create_connection(("127.0.0.1", int(parts[2])), 1.0) as probe,
-            ):
-                # Engines listen on a published port before the server in the container does.
-                probe.settimeout(1.0)
-                probe.sendall(b"GET /health-check HTTP/1.0\r\n\r\n")
-                if probe.recv(1):
-                    return
-            if time.monotonic() > deadline:
-                raise ModelFailed(
-                    f"Timed out: no server answers in the container within {timeout:g} seconds.{self._said()}"
-                )
-            time.sleep(_LOOK)
-
-    def _said(self) -> str:
-        """The last lines of what it wrote, and what to do about it."""
-        from cog.image import advice
-
-        self._written.seek(0)
-        text = self._written.read().decode("utf-8", "replace")
-        shown = "".join(f"\n  {line}" for line in text.splitlines()[-_SHOWN:])
-        return "\n".join([shown, *advice.of(text)])
-
-    def end(self) -> None:
-        """End it in order, and remove it in any case."""
-        from cog.image import calls
-
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(ENDING)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            self._process.kill()
-            self._process.wait()
-        calls.answer(self._engine.remove(self._name))  # there is none any more, unless it was killed
-
-
-@contextlib.contextmanager
-def started(
-    engine: Engine, image: str, own: Mapping[str, str], project: Project | None, *, gpus: str | None
-) -> Iterator[Container]:
-    """A container of `image` for the time of the block, with the folder of `project` at /src, if there is one.
-
-    Its server is reached on a port of 127.0.0.1. It ends with the block, and when this command is killed.
-    """
-    from cog.image import names
-    from cog.image.engine import RunOrder
-
-    port = _free_port()
-    order = RunOrder(
-        image,
-        names.passing("run"),
-        env=tuple(own),
-        publish=(f"127.0.0.1:{port}:{PORT}",),
-        volumes=_mounted(project),
-        gpus=gpus,
-    )
-    with tempfile.TemporaryFile() as written:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _MORTAL, *engine.run(order)],
-            env={**os.environ, **own},
-            stdin=subprocess.DEVNULL,
-            stdout=written,
-            stderr=written,
-            start_new_session=True,  # so that Ctrl-C on a terminal reaches only the command
-        )
-        container = Container(engine, order.name, process, f"http://127.0.0.1:{port}", written)
-        try:
-            yield container
-        finally:
-            container.end()
-
-
 def become(engine: Engine, order: RunOrder, own: Mapping[str, str]) -> NoReturn:
     """Turn into the engine that runs the container: so its signals, its terminal and its exit code are its own."""
     command = engine.run(order)
@@ -295,7 +173,7 @@ def serve(
         ("python", "-m", "cog.server.http", *flags) if flags else (),
         tuple(own),
         (f"{_numeric(address[0])}:{address[1]}:{PORT}",),
-        _mounted(project),
+        mounted(project),
         gpus(None, needed=project.config.build.gpu, screen=session.screen),
     )
     session.screen.say(f"The container serves the model at http://{address[0]}:{address[1]}")
@@ -323,7 +201,7 @@ def execute(
         command,
         tuple(own),
         tuple(map(published, ports)),
-        _mounted(project),
+        mounted(project),
         gpus(wanted, needed=project.config.build.gpu, screen=session.screen),
         stdin=True,
         tty=sys.stdin.isatty() and sys.stdout.isatty(),
@@ -347,13 +225,3 @@ def _numeric(host: str) -> str:
     """`localhost` as 127.0.0.1: engines publish ports at addresses."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
     return f"[{found[4][0]}]" if found[0] == socket.AF_INET6 else str(found[4][0])
-
-
-def _mounted(project: Project | None) -> tuple[tuple[Path, str], ...]:
-    return () if project is None else ((project.folder.resolve(), "/src"),)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
