@@ -183,6 +183,7 @@ def test_the_commit_is_a_label(tmp_path: Path) -> None:
     [
         ("hello", "cog-hello"),
         ("My Model (2)!", "cog-my-model-2"),
+        ("my_model", "cog-mymodel"),  # [compat]
         ("a" * 60, "cog-" + "a" * 26),
         ("----", "cog-model"),
         ("模型", "cog-model"),

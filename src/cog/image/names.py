@@ -34,7 +34,7 @@ def of(config: Config, folder: Path, tag: str | None) -> str:
 
 def generated(folder: Path) -> str:
     """`cog-my-model` for the folder `My model!`."""
-    name = re.sub(r"[^a-z0-9-]", "", folder.resolve().name.lower().replace(" ", "-").replace("_", "-"))
+    name = re.sub(r"[^a-z0-9-]", "", folder.resolve().name.lower().replace(" ", "-"))
     cut = f"cog-{name}"[:LONGEST].rstrip("-")
     return re.sub(r"-{2,}", "-", cut) if name.strip("-") else "cog-model"
 
