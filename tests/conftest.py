@@ -25,6 +25,7 @@ settings.load_profile("project")
 SERVERS = {"serve", "serve_once", "served", "served_once"}
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What runs in one process with `--dist loadgroup`: all that uses the container engine, and tests of a file that
     share something. Each of the others goes where there is room.
