@@ -25,31 +25,13 @@ settings.load_profile("project")
 SERVERS = {"serve", "serve_once", "served", "served_once"}
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What runs in one process with `--dist loadgroup`: all that uses the container engine, and tests of a file that
-    share something. Each of the others goes where there is room.
-
-    With an image for the servers only tests that ask a server are run, but for those that say why not.
-    """
+    """With an image for the servers only tests that ask a server are run, but for those that say why not."""
     if IMAGE is not None:
         asking = [item for item in items if SERVERS.intersection(getattr(item, "fixturenames", ()))]
         kept = [item for item in asking if item.get_closest_marker("local_only") is None]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
-    for item in items:
-        if item.get_closest_marker("containers") is not None:
-            item.add_marker(pytest.mark.xdist_group("containers"))
-        elif _shares(item):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-
-
-def _shares(item: pytest.Item) -> bool:
-    """True for a test that takes what is made once for its file."""
-    if not isinstance(item, pytest.Function):
-        return True
-    made = item._fixtureinfo.name2fixturedefs.values()
-    return any(definition.scope == "module" for definitions in made for definition in definitions)
 
 
 def _serve_in(root: Path) -> Iterator[Serve]:
