@@ -64,4 +64,4 @@ def _bars(axes: Axes, row: Row, figures: Mapping[str, Result], titles: Mapping[s
     axes.set_xticks([])
     better = "more is better" if row.unit.more else "less is better"
     title = f"{row.title.replace('`', '')} ({better})"
-    axes.set_title("\n".join(textwrap.wrap(title, 66)), loc="left", fontsize=9)
+    axes.set_title("\n".join(textwrap.wrap(title, 52)), loc="left", fontsize=9)
