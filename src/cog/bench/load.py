@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
 from typing import Final
 
 from cog.bench.answers import Answer, Kind, Outcome, Reader, judge
@@ -51,11 +54,47 @@ def measure(
 ) -> Step:
     """Load the server with `concurrency` requests at a time, and say what came of it. `show` is called now and then
     with what was counted so far and since when; what it raises ends the measurement."""
-    running = _Load(target, pace).run(setup, concurrency, slots, show)
-    try:
-        return asyncio.run(running)
-    finally:
-        running.close()  # an interrupt may come before it has begun
+    with _Signals() as signals:
+
+        def look(tally: Tally, began: float) -> None:
+            if signals.came:
+                raise _Stopped
+            show(tally, began)
+
+        with contextlib.suppress(_Stopped):
+            return asyncio.run(_Load(target, pace).run(setup, concurrency, slots, look))
+    raise AssertionError("a signal came, and what handles it did nothing")
+
+
+class _Stopped(Exception):
+    """A signal has come."""
+
+
+class _Signals:
+    """Ctrl-C and SIGTERM wait for the next look, or for the end: the exceptions that they raise may hit asyncio where it makes
+    or closes a loop, and nobody knows in what state that is then.
+    """
+
+    def __init__(self) -> None:
+        self.came: list[int] = []
+        self._before: dict[int, Callable[[int, FrameType | None], object]] = {}
+
+    def __enter__(self) -> _Signals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before = signal.getsignal(number)
+            if callable(before) and threading.current_thread() is threading.main_thread():
+                self._before[number] = before
+                signal.signal(number, self._note)
+        return self
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.came.append(number)
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        for number in self.came:
+            self._before[number](number, None)
 
 
 class _Load:
