@@ -168,14 +168,14 @@ class Server:
 
 def children(pid: int) -> list[int]:
     """The children of a process that run. The guard of a server's workers is not counted, nor is what has not become a
-    program of its own yet: between fork and exec it has the words of its parent, and may be the guard."""
+    program of its own yet, and may be the guard: between fork and exec it has the words of its parent, within exec none."""
     found: list[int] = []
     with contextlib.suppress(OSError):
         own = _words(pid)
         for child in _children(pid):
             with contextlib.suppress(OSError):
                 words = _words(child)
-                if words != own and b"cog-guard" not in words:
+                if any(words) and words != own and b"cog-guard" not in words:
                     found.append(child)
     return found
 
