@@ -29,7 +29,9 @@ from cog import BaseRunner, streaming
 
 class Runner(BaseRunner):
     @streaming
-    def run(self, chunks: int = 1, gap: float = 0.0) -> Iterator[str]:
+    def run(self, chunks: int = 1, gap: float = 0.0, after: float = 0.0) -> Iterator[str]:
+        if after:
+            time.sleep(after)
         for _ in range(chunks):
             yield str(time.monotonic_ns())
             if gap:
