@@ -204,6 +204,20 @@ def test_it_is_pushed_pulled_and_run(ground: Ground, model: Path, registry: str)
     done = ground.cog(model, "push", name)
     assert done.returncode == 0, done.stderr
     assert f"Pushed {name}" in done.stderr
+    tree = done.stderr[done.stderr.index(f"{registry}/me/greet\n└── 1\n") :]
+    digest = ground.call(
+        "skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", f"docker://{name}"
+    ).strip()
+    assert digest in tree
+    assert "  The model\n" in tree
+    layers, pushed = ground.layers(name), ground.labels(name)["run.cog.push_id"]
+    assert f"run.cog.push_id {pushed}\n" in tree
+    again = ground.cog(model, "push", name, "--engine", "podman", COG_REGISTRY_HOST=registry)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.endswith("\nhttps://replicate.com/me/greet\n")
+    assert digest not in again.stderr
+    assert ground.layers(name) == layers
+    assert ground.labels(name)["run.cog.push_id"] not in (pushed, "")
     ground.call("podman", "untag", name)
     ground.call("podman", "pull", "--tls-verify=false", name)
     ran = ground.cog(model, "run", name, "-i", "name=Ada")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from support.typed import called
 
 MODEL = "from cog import BaseRunner\nclass Runner(BaseRunner):\n    def run(self, x: str) -> str:\n        return x\n"
 CONFIG = 'build: {python_version: "3.12"}\nimage: registry.example.com/me/model\nrun: run.py:Runner\n'
+DIGEST = f"sha256:{'0a' * 32}"
 DESCRIBED = {"openapi_schema": {"openapi": "3.0.2"}, "pip_freeze": "numpy==2.0"}
 # Notes its words and what comes on stdin; fails at `push` as often as the file `failures` has lines, each with its line.
 PROGRAM = """#!/bin/sh
@@ -35,7 +37,8 @@ case "$1" in
       head -n 1 "$here/failures" >&2
       sed -i 1d "$here/failures"
       exit 125
-    fi ;;
+    fi
+    cp "$here/digest" "$3" ;;
 esac
 """
 
@@ -50,6 +53,8 @@ class Stand:
         (self.place / "podman").write_text(PROGRAM)
         (self.place / "podman").chmod(0o755)
         (self.place / "described").write_text(json.dumps(DESCRIBED))
+        (self.place / "digest").write_text(DIGEST)
+        (self.place / "history").write_text("")
         self.environ = {"PATH": f"{self.place}:/usr/bin:/bin", "COG_ENGINE": "podman"}
 
     def calls(self) -> list[str]:
@@ -215,11 +220,59 @@ def test_a_push_is_tried_again(stand: Stand, monkeypatch: pytest.MonkeyPatch) ->
     stand.put("failures", "503 Service Unavailable\nconnection reset by peer\n")
     done = called("push", "--progress", "quiet", folder=stand.model, env=stand.environ)
     assert done.code == 0, done.err
-    assert [call for call in stand.calls() if call.startswith("push ")] == [
-        "push registry.example.com/me/model"
+    pushes = [call.split() for call in stand.calls() if call.startswith("push ")]
+    assert [(words[1], words[-1]) for words in pushes] == [
+        ("--digestfile", "registry.example.com/me/model")
     ] * 3
     assert done.err.count("the registry did not take it") == 2
     assert "Pushed registry.example.com/me/model in " in done.err
+
+
+def test_a_push_says_what_went_where(stand: Stand) -> None:
+    made = '4 kB\tADD file:1 in / \n0 B\tENV DEBIAN_FRONTEND="noninteractive" PYTHONUNBUFFERED="1"\n400 MB\tbase\n'
+    stand.put("history", made)
+    done = called(
+        "push", "r8.im/me/model:2", "--progress", "quiet",
+        folder=write_model(stand.model, MODEL, "run: run.py:Runner\n"), env=stand.environ,
+    )  # fmt: skip
+    assert (done.code, done.out) == (0, ""), done.err
+    name, tree = done.err[done.err.index("r8.im/me/model\n") :].split("\n", 1)
+    lines = tree.splitlines()
+    assert name == "r8.im/me/model"
+    assert lines[:2] == ["└── 2", f"    ├── {DIGEST}"]
+    assert lines[2].startswith("    ├── run.cog.push_id ")
+    assert lines[3] == "    └── layers, before they are compressed"
+    assert lines[4].startswith("        ├── 400 MB  The base: ")
+    assert lines[5].startswith("        └── 4.0 kB  ")
+    assert lines[6:] == ["https://replicate.com/me/model"]
+
+
+def test_each_push_has_an_id_of_its_own(stand: Stand) -> None:
+    first, second = (
+        called("push", "--progress", "quiet", folder=stand.model, env=stand.environ) for _ in range(2)
+    )
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert "https://replicate.com" not in first.err
+    called("build", folder=stand.model, env=stand.environ)
+    labelled = [call for call in stand.calls() if "--label" in call]
+    ids = [re.findall(r"--label run\.cog\.push_id=([0-9a-f-]{36})(?: |$)", call) for call in labelled]
+    assert [len(found) for found in ids] == [1, 1, 0]
+    assert ids[0] != ids[1]
+    assert f"run.cog.push_id {ids[1][0]}\n" in second.err
+
+
+def test_variables_that_decide_nothing_say_so(stand: Stand) -> None:
+    given = {"COG_PUSH_OCI": "1", "COG_PUSH_CONCURRENCY": "2", "COG_PUSH_DEFAULT_CHUNK_SIZE": "1"}
+    for env, told in (
+        (given, "COG_PUSH_OCI and COG_PUSH_CONCURRENCY and COG_PUSH_DEFAULT_CHUNK_SIZE have no effect"),
+        ({"COG_PUSH_MULTIPART_THRESHOLD": "1"}, "COG_PUSH_MULTIPART_THRESHOLD has no effect"),
+    ):
+        done = called("push", "--progress", "quiet", folder=stand.model, env={**stand.environ, **env})
+        assert done.code == 0, done.err
+        assert f"warning: {told}: podman pushes, in its own way." in done.err
+        assert "`image_parallel_copies` in containers.conf" in done.err
+    quiet = called("push", "--progress", "quiet", folder=stand.model, env=stand.environ)
+    assert "no effect" not in quiet.err
 
 
 def test_who_is_not_allowed_is_told_at_once(stand: Stand) -> None:

@@ -93,9 +93,10 @@ def test_podman_names_gpus_in_its_own_way(gpus: str | None, names: list[str]) ->
 )  # fmt: skip
 def test_a_registry_of_this_machine_needs_no_certificate(image: str, local: bool) -> None:
     assert is_local(image) is local
-    assert ("--tls-verify=false" in Podman().push(image)) is local
-    assert ("--tls-verify=false" in Buildah().push(image)) is local
-    assert "--tls-verify=false" not in Docker().push(image)
+    file = Path("/digest")
+    assert ("--tls-verify=false" in Podman().push(image, file)) is local
+    assert ("--tls-verify=false" in Buildah().push(image, file)) is local
+    assert "--tls-verify=false" not in Docker().push(image, file)
 
 
 def test_the_first_that_works_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -129,8 +129,19 @@ def command(session: Session, /, tag: str | None, **options: Any) -> int:
     return 0
 
 
-def perform(flags: BuildFlags, tag: str | None, screen: Screen) -> tuple[Engine, str]:
-    """Build it; gives the engine that did, and the image's name.
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An image that is there: what it is called, what it was made of, and by which engine."""
+
+    name: str
+    draft: Draft
+    engine: Engine
+
+
+def perform(
+    flags: BuildFlags, tag: str | None, screen: Screen, labels: Mapping[str, str] | None = None
+) -> Built:
+    """Build it. `labels` are put on it beside those that every image has.
 
     Raises:
         CogError: why it could not be done.
@@ -144,11 +155,11 @@ def perform(flags: BuildFlags, tag: str | None, screen: Screen) -> tuple[Engine,
     draft = _draft(flags, project, screen)
     engine = containers.find_engine(flags.engine)
     began = time.monotonic()
-    _build(flags, draft, engine, name, screen)
+    _build(flags, draft, engine, name, labels or {}, screen)
     if flags.explain:
         _explain(draft, engine, name)
     screen.succeed(f"Image built as {name} in {time.monotonic() - began:.1f} s")
-    return engine, name
+    return Built(name, draft, engine)
 
 
 def _draft(flags: BuildFlags, project: Project, screen: Screen) -> Draft:
@@ -161,14 +172,16 @@ def _draft(flags: BuildFlags, project: Project, screen: Screen) -> Draft:
     return draft
 
 
-def _build(flags: BuildFlags, draft: Draft, engine: Engine, name: str, screen: Screen) -> None:
+def _build(
+    flags: BuildFlags, draft: Draft, engine: Engine, name: str, labels: Mapping[str, str], screen: Screen
+) -> None:
     from cog.image import build
 
     environ = dict(os.environ)
     if flags.timestamp is not None and flags.timestamp >= 0:
         environ["SOURCE_DATE_EPOCH"] = str(flags.timestamp)
     manner = build.Manner(
-        flags.secrets, flags.no_cache, flags.openapi_schema, asks=not flags.skip_schema_validation
+        flags.secrets, flags.no_cache, flags.openapi_schema, not flags.skip_schema_validation, labels
     )
     with containers.shown(draft, screen, flags.progress) as watcher:
         build.build(engine, draft, name, manner, watcher, environ)

@@ -54,13 +54,13 @@ def _configured() -> str:
         UsageError: nothing names one.
     """
     from cog.config.parse import load, locate
+    from cog.image import names
 
     try:
         config = load(locate(None))
     except ConfigDoesNotExist:
         config = None
-    name = None if config is None else config.image or config.model
-    host = "" if name is None else name.partition("/")[0]
-    if not ("." in host or ":" in host or host == "localhost"):
+    host = names.registry((None if config is None else config.image or config.model) or "")
+    if host is None:
         raise UsageError("which registry? Write `cog login registry.example.com`")
     return host

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 import time
-from typing import Any, Final
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from cog.cli import interruption
-from cog.cli.build import BuildFlags, build_options, perform
+from cog.cli.build import BuildFlags, Built, build_options, perform
 from cog.cli.main import Session
 from cog.cli.project import open_project
 from cog.cli.screen import Screen
 from cog.errors import ImageFailed, UsageError
 
+if TYPE_CHECKING:
+    from cog.image.engine import Engine
+
+PUSH_ID: Final = "run.cog.push_id"
+# [compat] How Cog sends layers when it does so itself; here the engine does, which has settings of its own.
+IDLE: Final = (
+    "COG_PUSH_OCI",
+    "COG_PUSH_CONCURRENCY",
+    "COG_PUSH_DEFAULT_CHUNK_SIZE",
+    "COG_PUSH_MULTIPART_THRESHOLD",
+)
+_AT_A_TIME: Final = {
+    "docker": "`max-concurrent-uploads` in its daemon.json",
+    "podman": "`image_parallel_copies` in containers.conf",
+    "buildah": "`image_parallel_copies` in containers.conf",
+}
 # Seconds before each further try. Registries are busy for moments, and networks fail for moments.
 PAUSES: Final = (1.0, 2.0, 4.0)
 # Another try changes nothing about these.
@@ -39,8 +60,11 @@ def command(session: Session, /, image: str | None, **options: Any) -> int:
         try:
             flags = BuildFlags(**options)
             name = _name(flags, image, session.screen)
-            engine, name = perform(flags, name, session.screen)
-            _push(engine.push(name), name, session.screen)
+            labels = {PUSH_ID: str(uuid.uuid4())}
+            built = perform(flags, name, session.screen, labels)
+            _warn(built.engine, session.screen)
+            digest = _push(built, session.screen)
+            _tell(built, digest, labels, session.screen)
         except KeyboardInterrupt as interrupt:
             session.screen.say("Canceled")
             return interruption.exit_code(interrupt)
@@ -64,28 +88,67 @@ def _name(flags: BuildFlags, image: str | None, screen: Screen) -> str:
     return name
 
 
-def _push(command: list[str], name: str, screen: Screen) -> None:
-    from cog.image import calls
+def _warn(engine: Engine, screen: Screen) -> None:
+    """Say which variables of Cog's own way to push decide nothing, since the engine pushes."""
+    given = [name for name in IDLE if os.environ.get(name)]
+    if given:
+        verb = "has" if len(given) == 1 else "have"
+        screen.warn(
+            f"{' and '.join(given)} {verb} no effect: {engine.name} pushes, in its own way. How many layers it sends at a "
+            f"time is {_AT_A_TIME[engine.name]}"
+        )
+
+
+def _push(built: Built, screen: Screen) -> str | None:
+    """Send it; gives its digest, if the engine tells.
+
+    Raises:
+        ImageFailed: the registry does not take it.
+    """
+    from cog.image import pushed
 
     began = time.monotonic()
-    with screen.working(f"Pushing {name}") as show:
+    printed: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="cog-push-") as folder:
+        file = Path(folder) / "digest"
+        with screen.working(f"Pushing {built.name}") as show:
 
-        def heard(line: str) -> None:
-            if line:
-                show(f"Pushing {name}: {line}")
-                if not screen.lively:
-                    screen.note(line)
+            def heard(line: str) -> None:
+                if line:
+                    printed.append(line)
+                    show(f"Pushing {built.name}: {line}")
+                    if not screen.lively:
+                        screen.note(line)
 
-        for pause in (*PAUSES, None):
-            try:
-                calls.follow(command, heard)
-                break
-            except ImageFailed as error:
-                if pause is None or _FINAL.search(str(error)):
-                    raise ImageFailed(_refused(name, str(error))) from None
-                screen.warn(f"the registry did not take it; the next try is in {pause:g} s")
-                time.sleep(pause)
-    screen.succeed(f"Pushed {name} in {time.monotonic() - began:.1f} s")
+            _try(built.engine.push(built.name, file), built.name, heard, screen)
+        written = file.read_text() if file.exists() else ""
+    screen.succeed(f"Pushed {built.name} in {time.monotonic() - began:.1f} s")
+    return pushed.digest(written, printed)
+
+
+def _try(command: list[str], name: str, heard: Callable[[str], None], screen: Screen) -> None:
+    """Push, and once more after each pause while that may help."""
+    from cog.image import calls
+
+    for pause in (*PAUSES, None):
+        try:
+            calls.follow(command, heard)
+            return
+        except ImageFailed as error:
+            if pause is None or _FINAL.search(str(error)):
+                raise ImageFailed(_refused(name, str(error))) from None
+            screen.warn(f"the registry did not take it; the next try is in {pause:g} s")
+            time.sleep(pause)
+
+
+def _tell(built: Built, digest: str | None, labels: Mapping[str, str], screen: Screen) -> None:
+    """What is in the registry now, and where a browser shows it."""
+    from cog.image import layers, pushed
+
+    weighed = layers.weigh(built.engine, built.name, built.draft.steps)
+    screen.say(pushed.tree(built.name, digest, labels, weighed))
+    if (page := pushed.page(built.name, os.environ)) is not None:
+        screen.say(page)
 
 
 def _refused(name: str, said: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cog.errors import ImageFailed
@@ -19,12 +19,14 @@ SCHEMA: Final = ".cog/openapi_schema.json"
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How an image is built. `secrets` are as `--secret` takes them, `schema` is a file with the OpenAPI document, in the
-    place of what the model says. Unless it `asks`, nobody does, and the image has no schema."""
+    place of what the model says. Unless it `asks`, nobody does, and the image has no schema. `labels` are put on the image
+    beside those of every image."""
 
     secrets: tuple[str, ...] = ()
     no_cache: bool = False
     schema: str | None = None
     asks: bool = True
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ def build(
             else description.from_image(engine, passing, gpu=draft.config.build.gpu, warn=watcher.warn)
         )
         watcher.doing("Labelling")
-        _label(engine, draft, (passing, image), found, watcher, environ)
+        written = _labels(draft, found, manner, watcher)
+        _label(engine, draft, (passing, image), found, written, environ)
     finally:
         calls.answer(engine.forget(passing))
 
@@ -87,20 +90,24 @@ def _layers(
             raise ImageFailed(advice.told(str(error), engine.name)) from None
 
 
+def _labels(draft: Draft, found: Description, manner: Manner, watcher: Watcher) -> dict[str, str]:
+    assert draft.config.path is not None
+    written = {**labels.make(draft.config.path, found), **manner.labels}
+    for name in labels.too_long(written):
+        watcher.warn(f"the label {name} is left out: it has more than {labels.LONGEST // 1024} KiB")
+        del written[name]
+    return written
+
+
 def _label(
     engine: Engine,
     draft: Draft,
     images: tuple[str, str],
     found: Description,
-    watcher: Watcher,
+    written: Mapping[str, str],
     environ: Mapping[str, str],
 ) -> None:
     """Make the second image of the first, with labels, and with the schema as a file where Cog's servers have it."""
-    assert draft.config.path is not None
-    written = labels.make(draft.config.path, found)
-    for name in labels.too_long(written):
-        watcher.warn(f"the label {name} is left out: it has more than {labels.LONGEST // 1024} KiB")
-        del written[name]
     files = {} if found.openapi_schema is None else {SCHEMA: json.dumps(found.openapi_schema).encode()}
     first, second = images
     text = f"FROM {first}\n" + ("ADD added.tar /\n" if files else "")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from cog.image.engine import PLATFORM, BuildOrder, Extra, RunOrder, build_flags, is_local
-from cog.image.podman import Podman
+from cog.image.engine import PLATFORM, BuildOrder, Extra, RunOrder, build_flags
+from cog.image.podman import Podman, push_flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,9 @@ class Buildah:
         ]  # also what a failed build has made
         return [*fixed, *build_flags(order), *self.extra.build, str(order.context)]
 
-    def push(self, image: str) -> list[str]:
+    def push(self, image: str, digest: Path) -> list[str]:
         """`buildah push`."""
-        return ["buildah", "push", *(["--tls-verify=false"] if is_local(image) else []), image]
+        return ["buildah", "push", *push_flags(image, digest), image]
 
     def run(self, order: RunOrder) -> list[str]:
         """`podman run`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from cog.image.engine import PLATFORM, BuildOrder, Extra, RunOrder, build_flags, history, labels, run_flags
@@ -45,8 +46,8 @@ class Docker:
         fixed = ["buildx", "build", "--load", "--progress", "plain", "--platform", PLATFORM]
         return [*self.runner, *fixed, *build_flags(order), *self.extra.build, str(order.context)]
 
-    def push(self, image: str) -> list[str]:
-        """`docker push`."""
+    def push(self, image: str, digest: Path) -> list[str]:
+        """`docker push`, which prints the digest."""
         return [*self.runner, "push", image]
 
     def run(self, order: RunOrder) -> list[str]:

@@ -79,8 +79,11 @@ class Engine(Protocol):
         """Build an image. What it prints is for people."""
         ...
 
-    def push(self, image: str) -> list[str]:
-        """Send an image to its registry. What it prints is for people."""
+    def push(self, image: str, digest: Path) -> list[str]:
+        """Send an image to its registry. What it prints is for people.
+
+        The digest that the registry knows it by is in the file `digest` afterwards, or else in what was printed.
+        """
         ...
 
     def run(self, order: RunOrder) -> list[str]:

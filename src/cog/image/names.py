@@ -32,6 +32,19 @@ def of(config: Config, folder: Path, tag: str | None) -> str:
     return chosen
 
 
+def parts(image: str) -> tuple[str, str]:
+    """The repository of an image, and its tag; without one that is `latest`."""
+    named = image.partition("@")[0]
+    tag = named.rpartition("/")[2].partition(":")[2]
+    return (named.removesuffix(f":{tag}"), tag) if tag else (named, "latest")
+
+
+def registry(image: str) -> str | None:
+    """The host of an image's registry, with its port; None when its name has none. As every engine reads names."""
+    host, slash, _ = image.partition("/")
+    return host if slash and ("." in host or ":" in host or host == "localhost") else None
+
+
 def generated(folder: Path) -> str:
     """`cog-my-model` for the folder `My model!`."""
     name = re.sub(r"[^a-z0-9-]", "", folder.resolve().name.lower().replace(" ", "-"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cog.image.engine import (
     PLATFORM,
@@ -40,9 +41,9 @@ class Podman:
         fixed = ["build", layers, "--force-rm", "--platform", PLATFORM]  # also what a failed build has made
         return [*self.runner, *fixed, *build_flags(order), *self.extra.build, str(order.context)]
 
-    def push(self, image: str) -> list[str]:
-        """`podman push`. A registry of this machine has no certificate; docker knows that by itself."""
-        return [*self.runner, "push", *(["--tls-verify=false"] if is_local(image) else []), image]
+    def push(self, image: str, digest: Path) -> list[str]:
+        """`podman push`."""
+        return [*self.runner, "push", *push_flags(image, digest), image]
 
     def run(self, order: RunOrder) -> list[str]:
         """`podman run`."""
@@ -76,6 +77,11 @@ class Podman:
         """`podman login`."""
         local = ["--tls-verify=false"] if is_local(f"{registry}/") else []
         return [*self.runner, "login", *local, "--username", username, "--password-stdin", registry]
+
+
+def push_flags(image: str, digest: Path) -> list[str]:
+    """What podman and buildah both take. A registry of this machine has no certificate; docker knows that by itself."""
+    return [*(["--tls-verify=false"] if is_local(image) else []), "--digestfile", str(digest)]
 
 
 def devices(gpus: str | None) -> list[str]:
