@@ -16,6 +16,7 @@ from containers.ground import DEBIAN, Ground
 from project.stories import DOCS, blocks, story
 from support.cogs import COG
 from support.command import free_port
+from support.receiving import receiving
 from support.serving import request, until, write_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.containers, pytest.mark.timeout(300)]
@@ -36,6 +37,15 @@ class Runner(BaseRunner):
         time.sleep(sleep)
         text = file.read_text() if file is not None else ""
         return f"{os.environ.get('GREETING', 'hello')} {name}{text}"
+"""
+WRITER = """
+from cog import BaseRunner, Path
+from pathlib import Path as File
+
+class Runner(BaseRunner):
+    def run(self) -> Path:
+        File("/tmp/out.txt").write_text("from the container")
+        return Path("/tmp/out.txt")
 """
 CONFIG = f"build: {{base_image: '{DEBIAN}', python_version: '3.11'}}\nrun: run.py:Runner\n"
 
@@ -122,6 +132,24 @@ def test_it_is_served_with_docker_until_ctrl_c(ground: Ground, model: Path) -> N
         assert answer.json()["output"] == "hello Ada"
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
+    assert ground.containers() == []
+
+
+def test_a_container_delivers_files_to_this_machine(ground: Ground, tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "writer", WRITER, CONFIG)
+    port = free_port()
+    with receiving(host="0.0.0.0") as receiver:
+        url = f"http://host.docker.internal:{receiver.url.rpartition(':')[2]}/files/"
+        flags = ("serve", "--docker", "-p", str(port), "--upload-url", url)
+        with started(ground, folder, *flags) as process:
+            until(lambda: _ready(port, process), lambda ready: ready, timeout=120)
+            answer = request(f"http://127.0.0.1:{port}/predictions", "POST", json_body={"input": {}})
+            assert answer.json()["output"] == f"{url}out.txt", answer.json()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+        assert [(got.method, got.target, got.body) for got in receiver.got] == [
+            ("PUT", "/files/out.txt", b"from the container")
+        ]
     assert ground.containers() == []
 
 

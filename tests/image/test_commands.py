@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 
 from cog.cli import contained, push
 from cog.errors import UsageError
+from support.cogs import cog
+from support.command import free_port
 from support.serving import write_model
 from support.typed import called
 
@@ -30,7 +33,12 @@ case "$1" in
     for word; do last=$word; done
     if [ -f "$last/source.tar" ]; then cp "$last/source.tar" "$last/../Dockerfile" "$here"; fi
     if [ -f "$here/broken" ]; then echo 'STEP 3/9: RUN something'; cat "$here/broken"; exit 1; fi ;;
-  run) cat "$here/described" ;;
+  run)
+    case "$*" in
+      *getent*) cat "$here/hosts" ;;
+      *) cat "$here/described" ;;
+    esac ;;
+  version) echo 1 ;;
   login) cat >"$here/password" ;;
   push)
     if [ -s "$here/failures" ]; then
@@ -343,6 +351,49 @@ def test_debug_prints_the_dockerfile(stand: Stand) -> None:
     assert done.code == 0
     assert done.out.startswith("# syntax=docker/dockerfile:1\n")
     assert done.out.endswith("ADD source.tar /\n")
+    assert stand.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "hosts", "added"),
+    [
+        ("podman", "10.88.0.1  host.containers.internal\n", "host.docker.internal:10.88.0.1"),
+        ("docker", "", "host.docker.internal:host-gateway"),
+    ],
+)
+def test_a_container_that_delivers_files_finds_this_machine(
+    stand: Stand, engine: str, hosts: str, added: str
+) -> None:
+    shutil.copy(stand.place / "podman", stand.place / "docker")
+    stand.put("hosts", hosts)
+    url = "http://host.docker.internal:9000/"
+    serve = ("serve", "--docker", "--engine", engine, "-p", str(free_port()))
+    done = cog(stand.model, *serve, "--upload-url", url, env=stand.environ)
+    assert done.returncode == 0, done.stderr
+    assert f"--add-host {added} " in stand.calls()[-1]
+    assert stand.calls()[-1].endswith(f"--upload-url {url}")
+    assert cog(stand.model, *serve, env=stand.environ).returncode == 0
+    assert "--add-host" not in stand.calls()[-1]
+
+
+def test_a_container_that_cannot_find_this_machine_is_served_all_the_same(stand: Stand) -> None:
+    stand.put("hosts", "")
+    serve = ("serve", "--docker", "-p", str(free_port()), "--upload-url", "https://files.example.com/")
+    done = cog(stand.model, *serve, env=stand.environ)
+    assert done.returncode == 0
+    assert "host.docker.internal is no name in it" in done.stderr
+    assert "--add-host" not in stand.calls()[-1]
+
+
+def test_a_container_delivers_nothing_to_itself(stand: Stand) -> None:
+    for host in ("localhost:9000", "127.0.0.1:9000", "[::1]:9000"):
+        url = f"http://{host}/"
+        done = called(
+            "serve", "--docker", "-p", str(free_port()), "--upload-url", url,
+            folder=stand.model, env=stand.environ,
+        )  # fmt: skip
+        assert done.code == 1
+        assert f"--upload-url {url}: in a container that is the container itself" in done.err
     assert stand.calls() == []
 
 

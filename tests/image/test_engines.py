@@ -29,6 +29,7 @@ RUN = RunOrder(
     ("NAME",),
     ("127.0.0.1:1:5000",),
     ((Path("/here"), "/src"),),
+    (("host.docker.internal", "host-gateway"),),
     "all",
     tty=True,
     network=False,
@@ -71,7 +72,7 @@ def test_a_container(engine: Engine, program: str) -> None:
     gpus = ["--gpus", "all"] if program == "docker" else ["--device", "nvidia.com/gpu=all"]
     assert engine.run(RUN) == [
         program, "--log-level", "error", "run", "--rm", "--name", "cog-1", "--shm-size", "6g", "--env", "NAME",
-        "--publish", "127.0.0.1:1:5000", "--volume", "/here:/src", "--interactive", "--tty", "--network", "none",
+        "--publish", "127.0.0.1:1:5000", "--volume", "/here:/src", "--add-host", "host.docker.internal:host-gateway", "--interactive", "--tty", "--network", "none",
         *gpus, "--ulimit", "nofile=1024", "image", "python", "-V",
     ]  # fmt: skip
 

@@ -105,8 +105,8 @@ def well(_: Incoming) -> Reply:
 
 
 @contextmanager
-def receiving(answer: Answer = well) -> Iterator[Receiver]:
-    """A receiver on a free port of 127.0.0.1."""
+def receiving(answer: Answer = well, host: str = "127.0.0.1") -> Iterator[Receiver]:
+    """A receiver on a free port of `host`."""
     receiver = Receiver(answer)
 
     class Handler(BaseHTTPRequestHandler):
@@ -125,7 +125,7 @@ def receiving(answer: Answer = well) -> Iterator[Receiver]:
         def log_message(self, format: str, *args: Any) -> None:
             """Nothing: `got` tells it all."""
 
-    with _Http(("127.0.0.1", 0), Handler) as http:
+    with _Http((host, 0), Handler) as http:
         receiver.url = f"http://127.0.0.1:{http.server_address[1]}"
         thread = threading.Thread(target=http.serve_forever, args=(0.02,))
         thread.start()

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from cog.cli import containers
 from cog.cli.container import PORT, Container, mounted, started
@@ -23,6 +23,8 @@ from cog.errors import ImageFailed, ServerUnreachable, UsageError
 if TYPE_CHECKING:
     from cog.client.model import RemoteModel
     from cog.image.engine import Engine, RunOrder
+
+HOST: Final = "host.docker.internal"  # this machine, as a container with that name for it sees it
 
 
 def variables(session: Session, project: Project | None, env: tuple[str, ...]) -> dict[str, str]:
@@ -161,8 +163,13 @@ def serve(
     own: Mapping[str, str],
     address: tuple[str, int],
     flags: Sequence[str],
+    *,
+    outside: bool = False,
 ) -> NoReturn:
-    """Turn into a container that serves the model of `project` at `address`, a host and a port."""
+    """Turn into a container that serves the model of `project` at `address`, a host and a port.
+
+    With `outside` it finds this machine by the name host.docker.internal.
+    """
     from cog.image import names
     from cog.image.engine import RunOrder
 
@@ -174,10 +181,26 @@ def serve(
         tuple(own),
         (f"{_numeric(address[0])}:{address[1]}:{PORT}",),
         mounted(project),
+        _outside(engine, image, session.screen) if outside else (),
         gpus(None, needed=project.config.build.gpu, screen=session.screen),
     )
     session.screen.say(f"The container serves the model at http://{address[0]}:{address[1]}")
     become(engine, order, own)
+
+
+def _outside(engine: Engine, image: str, screen: Screen) -> tuple[tuple[str, str], ...]:
+    """How a container of `image` finds this machine: a name, and the address of it there."""
+    from cog.image import calls, names
+    from cog.image.engine import RunOrder
+
+    if engine.outside is None:
+        return ((HOST, "host-gateway"),)
+    asked = RunOrder(image, names.passing("host"), ("getent", "hosts", engine.outside))
+    found = calls.answer(engine.run(asked)).stdout.split()
+    if not found:
+        screen.warn(f"no container knows this machine here: {HOST} is no name in it")
+        return ()
+    return ((HOST, found[0]),)
 
 
 def execute(
@@ -202,6 +225,7 @@ def execute(
         tuple(own),
         tuple(map(published, ports)),
         mounted(project),
+        (),
         gpus(wanted, needed=project.config.build.gpu, screen=session.screen),
         stdin=True,
         tty=sys.stdin.isatty() and sys.stdout.isatty(),

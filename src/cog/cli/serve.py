@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from typing import Final, NoReturn
+from urllib.parse import urlsplit
 
 import click
 
@@ -106,7 +107,7 @@ def command(
     flags += flags_of(serving)
     _check(project, env)  # before minutes are spent on an environment
     if docker:
-        _serve_contained(session, project, env, engine, (host, port), flags)
+        _serve_contained(session, project, env, engine, (host, port), flags, upload_url)
     environment = open_environment(project, no_env=no_env, screen=session.screen)
     _become(
         runtime.command("--config", str(project.path), "--host", host, "--port", str(port), *flags),
@@ -121,13 +122,24 @@ def _serve_contained(
     engine: str | None,
     address: tuple[str, int],
     flags: list[str],
+    upload_url: str | None,
 ) -> NoReturn:
     from cog.cli import contained
 
     if address[1] == 0:
         raise UsageError("-p 0: a container's port is published as it is given. Name one, such as 8393")
+    if upload_url is not None and _is_loopback(urlsplit(upload_url).hostname):
+        raise UsageError(
+            f"--upload-url {upload_url}: in a container that is the container itself. Write {contained.HOST} for this machine; "
+            "what takes the files has to listen on 0.0.0.0"
+        )
     own = _variables(session, project.variables(env))
-    contained.serve(session, project, containers.find_engine(engine), own, address, flags)
+    chosen = containers.find_engine(engine)
+    contained.serve(session, project, chosen, own, address, flags, outside=upload_url is not None)
+
+
+def _is_loopback(host: str | None) -> bool:
+    return host is not None and (host in ("localhost", "::1") or host.startswith("127."))
 
 
 def _check(project: Project, env: tuple[str, ...]) -> None:

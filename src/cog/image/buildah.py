@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cog.image.engine import PLATFORM, BuildOrder, Extra, RunOrder, build_flags
-from cog.image.podman import Podman, push_flags
+from cog.image.podman import OUTSIDE, Podman, push_flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,7 @@ class Buildah:
 
     extra: Extra = field(default_factory=Extra)
     name: str = "buildah"
+    outside: str | None = OUTSIDE
 
     @property
     def runner(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ class Docker:
 
     extra: Extra = field(default_factory=Extra)
     name: str = "docker"
+    outside: str | None = None
 
     @property
     def runner(self) -> tuple[str, ...]:

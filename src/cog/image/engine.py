@@ -33,8 +33,9 @@ class RunOrder:
     """A container to run until it ends, and to remove then.
 
     `command` is instead of the image's own when it is not empty. `env` are names of variables of the caller, `publish`
-    ports as `127.0.0.1:8393:5000`, `volumes` folders of this machine and where they appear. With `stdin` the container
-    reads what the caller is given, with `tty` from its terminal. Without `network` it has none.
+    ports as `127.0.0.1:8393:5000`, `volumes` folders of this machine and where they appear. `hosts` are names that the
+    container finds beside those of its network, with their addresses. With `stdin` the container reads what the caller is
+    given, with `tty` from its terminal. Without `network` it has none.
     """
 
     image: str
@@ -43,6 +44,7 @@ class RunOrder:
     env: tuple[str, ...] = ()
     publish: tuple[str, ...] = ()
     volumes: tuple[tuple[Path, str], ...] = ()
+    hosts: tuple[tuple[str, str], ...] = ()
     gpus: str | None = None
     stdin: bool = False
     tty: bool = False
@@ -69,6 +71,11 @@ class Engine(Protocol):
     @property
     def runner(self) -> tuple[str, ...]:
         """How the program that runs containers is called."""
+        ...
+
+    @property
+    def outside(self) -> str | None:
+        """The name by which its containers find this machine; None: it has none, but knows the address `host-gateway`."""
         ...
 
     def trouble(self) -> str | None:
@@ -125,6 +132,7 @@ def run_flags(order: RunOrder) -> list[str]:
     flags += [word for name in order.env for word in ("--env", name)]
     flags += [word for port in order.publish for word in ("--publish", port)]
     flags += [word for folder, place in order.volumes for word in ("--volume", f"{folder}:{place}")]
+    flags += [word for name, address in order.hosts for word in ("--add-host", f"{name}:{address}")]
     flags += ["--interactive"] if order.stdin or order.tty else []
     flags += ["--tty"] if order.tty else []
     return [*flags, *([] if order.network else ["--network", "none"])]

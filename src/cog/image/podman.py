@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from cog.image.engine import (
     PLATFORM,
@@ -18,6 +19,9 @@ from cog.image.engine import (
     run_flags,
 )
 
+# `host-gateway` came later than version 4.3, which Debian 12 has; this name is known by all.
+OUTSIDE: Final = "host.containers.internal"
+
 
 @dataclass(frozen=True, slots=True)
 class Podman:
@@ -25,6 +29,7 @@ class Podman:
 
     extra: Extra = field(default_factory=Extra)
     name: str = "podman"
+    outside: str | None = OUTSIDE
 
     @property
     def runner(self) -> tuple[str, ...]:
