@@ -37,6 +37,10 @@ OTHERS: Final = {
         "`cog run --use-replicate-token`",
         "Handed to the model as `replicate_api_token`.",
     ),
+    "REPLICATE_API_BASE_URL": (
+        "`cog login`",
+        "Who is asked whose a token for `r8.im` is. Default: `https://api.replicate.com`.",
+    ),
     "COG_SKIP_DOCKER_CHECK": ("`cog doctor`", "Any text: do not look for a container engine."),
     "COG_SKIP_GPU_CHECK": ("`cog doctor`", "Any text: do not look for a GPU."),
     "UV_DEFAULT_INDEX": ("environments", "Where packages come from; `PIP_INDEX_URL` where it is not set."),

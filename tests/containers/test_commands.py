@@ -16,7 +16,7 @@ from containers.ground import DEBIAN, Ground
 from project.stories import DOCS, blocks, story
 from support.cogs import COG
 from support.command import free_port
-from support.receiving import receiving
+from support.receiving import Incoming, Reply, receiving
 from support.serving import request, until, write_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.containers, pytest.mark.timeout(300)]
@@ -253,8 +253,36 @@ def test_it_is_pushed_pulled_and_run(ground: Ground, model: Path, registry: str)
     assert ground.labels(name)["run.cog.has_init"] == "true"
 
 
+def test_a_token_tells_who_one_is(ground: Ground, model: Path, registry: str) -> None:
+    """The registry of this machine in the place of Replicate's, and a server of this test in that of its API."""
+
+    def told(incoming: Incoming) -> Reply:
+        known = incoming.headers["authorization"] == "Bearer word"
+        return Reply(200, b'{"type": "user", "username": "ada"}') if known else Reply(401)
+
+    ground.call("podman", "logout", "--all")
+    with receiving(told) as api:
+        extra = {"COG_REGISTRY_HOST": registry, "REPLICATE_API_BASE_URL": api.url}
+        stranger = _cog(ground, model, "other\n", ("login", "--token-stdin"), extra)
+        assert stranger.returncode == 1
+        assert "Replicate does not know this token" in stranger.stderr
+        done = _cog(ground, model, "word\n", ("login", "--token-stdin"), extra)
+    assert (done.returncode, done.stderr) == (0, f"Logged in to {registry} as ada\n")
+    ground.call("podman", "tag", "cog-test-greet", f"{registry}/ada/greet")
+    ground.call("podman", "push", "--tls-verify=false", f"{registry}/ada/greet")
+
+
 def _login(ground: Ground, folder: Path, registry: str, password: str) -> subprocess.CompletedProcess[str]:
+    return _cog(
+        ground, folder, f"{password}\n", ("login", registry, "--username", "ada", "--token-stdin"), {}
+    )
+
+
+def _cog(
+    ground: Ground, folder: Path, given: str, words: tuple[str, ...], extra: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """`cog` with something on stdin."""
     return subprocess.run(
-        [*COG, "login", registry, "--username", "ada", "--token-stdin"],
-        cwd=folder, env=ground.environ, input=f"{password}\n", capture_output=True, text=True, timeout=60, check=False,
+        [*COG, *words],
+        cwd=folder, env={**ground.environ, **extra}, input=given, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip

@@ -318,6 +318,7 @@ def test_a_login_needs_a_registry_and_a_name(stand: Stand) -> None:
     )
     (stand.model / "cog.yaml").write_text("run: run.py:Runner\nimage: me/model\n")
     assert "which registry?" in called("login", folder=stand.model, env=stand.environ).err
+    assert stand.calls() == []
 
 
 def test_where_a_login_goes(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
