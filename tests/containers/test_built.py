@@ -12,6 +12,7 @@ import pytest
 
 from containers.ground import DEBIAN, OFFICIAL, Ground, Running
 from support.serving import request, write_model
+from support.wheels import write_wheel
 
 pytestmark = [pytest.mark.slow, pytest.mark.containers, pytest.mark.timeout(300)]
 
@@ -243,3 +244,18 @@ def test_examples(ground: Ground, tmp_path: Path, name: str) -> None:
         found = running.predict(**given[name])
         assert found
         assert name != "blur" or found.startswith("data:image/")
+
+
+def test_a_wheel_of_ones_own_is_in_both_environments(ground: Ground, tmp_path: Path) -> None:
+    folder = write_model(
+        tmp_path / "own",
+        "import cog\ndef run() -> str:\n    return cog.__version__\n",
+        f"build: {{base_image: '{DEBIAN}', python_version: '3.11'}}\nrun: run.py:run\n",
+    )
+    ground.build(
+        folder, "cog-test-own-wheel", COG_SDK_WHEEL=str(write_wheel(tmp_path / "dist", "9.8.7+mine"))
+    )
+    with ground.running("cog-test-own-wheel") as running:
+        assert running.predict() == "9.8.7+mine"
+        server = "/opt/cog/server/bin/python -I -c 'import cog.server.http, cog; print(cog.__version__)'"
+        assert running.shell(server).strip() == "9.8.7+mine"

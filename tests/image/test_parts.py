@@ -22,6 +22,7 @@ from cog.errors import ConfigError, UsageError
 from cog.image import authority, dockerfile, kit, labels, layers, names, packages
 from cog.image.progress import Progress
 from cog.image.steps import From, Run, Start, Step, Unpack, Variables
+from cog.version import __version__
 
 STEPS: tuple[Step, ...] = (
     From("tools", "Tools", "tools"),
@@ -36,7 +37,7 @@ STEPS: tuple[Step, ...] = (
 
 @pytest.fixture(scope="module")
 def made() -> kit.Kit:
-    return kit.make()
+    return kit.make({})
 
 
 def wheel(made: kit.Kit, name: str) -> zipfile.ZipFile:
@@ -44,12 +45,15 @@ def wheel(made: kit.Kit, name: str) -> zipfile.ZipFile:
 
 
 def test_the_kit_is_the_same_each_time(made: kit.Kit) -> None:
-    again = kit.make()
+    again = kit.make({})
     assert again.files == made.files
     assert again.digest == made.digest
 
 
-@pytest.mark.parametrize("name", [kit.SERVER_WHEEL, kit.SDK_WHEEL])
+SERVER, SDK = kit.server_wheel(__version__), kit.sdk_wheel(__version__)
+
+
+@pytest.mark.parametrize("name", [SERVER, SDK])
 def test_a_wheel_records_what_it_holds(made: kit.Kit, name: str) -> None:
     with wheel(made, name) as archive:
         (place,) = (each for each in archive.namelist() if each.endswith(".dist-info/RECORD"))
@@ -63,13 +67,15 @@ def test_a_wheel_records_what_it_holds(made: kit.Kit, name: str) -> None:
 
 
 def test_the_server_comes_without_the_command_line(made: kit.Kit) -> None:
-    with wheel(made, kit.SERVER_WHEEL) as archive:
+    with wheel(made, SERVER) as archive:
         rooms = {name.split("/")[1] for name in archive.namelist()}
         metadata = archive.read(
             next(name for name in archive.namelist() if name.endswith("METADATA"))
         ).decode()
     assert {"server", "worker", "sdk", "config", "service"} <= rooms
-    assert rooms.isdisjoint({"cli", "client", "doctor", "environment", "image", "outline", "__pycache__"})
+    assert rooms.isdisjoint(
+        {"bench", "cli", "client", "doctor", "environment", "image", "outline", "__pycache__"}
+    )
     needed = [line.partition(": ")[2] for line in metadata.splitlines() if line.startswith("Requires-Dist")]
     assert any(line.startswith("aiohttp") for line in needed)
     assert not [line for line in needed if line.startswith(("click", "uv>", "pytest"))]
@@ -78,7 +84,7 @@ def test_the_server_comes_without_the_command_line(made: kit.Kit) -> None:
 
 
 def test_the_sdk_imports_alone_and_hands_over(made: kit.Kit, tmp_path: Path) -> None:
-    with wheel(made, kit.SDK_WHEEL) as archive:
+    with wheel(made, SDK) as archive:
         archive.extractall(tmp_path)
         assert not [name for name in archive.namelist() if "/service/" in name]
     program = (

@@ -163,7 +163,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("build.pre_install", "list of texts", "Commands that run after those of `build.run`.", '["pip install ninja"]', _COMMAND,
         instead="build.run"),
     Key("build.sdk_version", "text or number",
-        "[compat] Accepted with a warning: an image gets the cog that builds it.", '"0.16.0"', _SDK),
+        "[compat] Accepted with a warning: an image gets the cog that builds it, or that of COG_SDK_WHEEL.", '"0.16.0"', _SDK),
     Key("build.base_image", "text",
         "The image to begin with, in the place of the one that is chosen: Debian or Ubuntu, with the Python of the model.",
         "registry.example.com/me/base:1", _IMAGE, "chosen by `gpu`, `cuda` and the requirements"),

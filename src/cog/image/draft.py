@@ -15,7 +15,6 @@ from cog.image.kit import Kit
 from cog.image.packages import Packages
 from cog.image.plan import Facts, plan, python_of
 from cog.image.steps import Step
-from cog.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +58,9 @@ class Draft:
 
     def _sdk(self) -> tuple[str, ...]:
         asked = self.config.build.sdk_version
-        if asked in (None, __version__):
+        if asked in (None, self.kit.cog):
             return ()
-        return (f"build.sdk_version is {asked}: an image gets the cog that builds it, {__version__}",)
+        return (f"build.sdk_version is {asked}: an image gets {self.kit.source}, {self.kit.cog}",)
 
 
 def read(config: Config, folder: Path, wishes: Wishes, environ: Mapping[str, str]) -> Draft:
@@ -75,7 +74,7 @@ def read(config: Config, folder: Path, wishes: Wishes, environ: Mapping[str, str
     asked = packages.read(config.build, folder)
     chosen = base.choose(config.build, python, asked.lines, cuda_base=wishes.cuda_base)
     fitted = packages.fit(asked, chosen.cuda)
-    brought, uv, certificates = kit.make(), installer.lendable(), authority.certificates(environ)
+    brought, uv, certificates = kit.make(environ), installer.lendable(), authority.certificates(environ)
     found = files.entries(folder, files.ignored(folder)) if wishes.source else []
     weights = tuple(entry for entry in found if entry.is_weights)
     facts = Facts(
@@ -92,6 +91,7 @@ def read(config: Config, folder: Path, wishes: Wishes, environ: Mapping[str, str
         certificate=certificates is not None,
         keep_certificate=wishes.keep_certificate and certificates is not None,
         server_python=environ.get("COG_SERVER_PYTHON") or "python",
+        cog=brought.cog,
         user=wishes.user,
     )
     source = tuple(entry for entry in found if not entry.is_weights)

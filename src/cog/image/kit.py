@@ -1,7 +1,7 @@
 """What an image gets of cog: the server for its own environment, and the SDK for the model's Python, as two wheels.
 
-Both are made of the files of the cog that builds: so the image has exactly the version that checked the project, be it a
-release, a branch or a patch of somebody's own, and no registry is asked for it.
+Both are made of the files of the cog that builds, unless another is named (`origin.py`): so the image has exactly the version
+that checked the project, be it a release, a branch or a patch of somebody's own, and no registry is asked for it.
 """
 
 from __future__ import annotations
@@ -11,49 +11,51 @@ import hashlib
 import importlib.metadata
 import io
 import re
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from cog import bundle
 from cog.errors import EnvironmentFailed
-from cog.version import __version__
+from cog.image import origin
+from cog.image.origin import NAME, Origin
 
-NAME: Final = "cog"
-SERVER_WHEEL: Final = f"server/{NAME}-{__version__}-py3-none-any.whl"
-SDK_WHEEL: Final = f"sdk/{NAME}-{__version__}-py3-none-any.whl"
 CONSTRAINTS: Final = "constraints.txt"
 OVERRIDES: Final = "overrides.txt"
 
 # Rooms and packages of the command line, which an image has no use for.
-_WORKSHOP: Final = ("cli", "client", "doctor", "environment", "image", "outline")
+_WORKSHOP: Final = ("bench", "cli", "client", "doctor", "environment", "image", "outline")
 _THEIRS: Final = ("click", "uv")
+_EXTRA: Final = re.compile(r"\bextra ==")
 _REQUIREMENT: Final = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
-_HANDOVER: Final = Path(__file__).parent / "handover.py"
 _WRITTEN: Final = (1980, 1, 2, 0, 0, 0)  # the same files give the same wheel
 
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """The files of the kit, by path. `digest` changes when one of them does; `uv` is the version that installs them."""
+    """The files of the kit, by path. `digest` changes when one of them does; `uv` is the version that installs them.
+
+    `cog` is the version of cog that they make, and `source` says where that comes from.
+    """
 
     files: Mapping[str, bytes]
     digest: str
     uv: str
+    cog: str
+    source: str
 
 
-def make() -> Kit:
-    """The kit of the cog that runs.
+def make(environ: Mapping[str, str]) -> Kit:
+    """The kit of the cog that COG_SDK_WHEEL names, else of the one that runs.
 
     Raises:
-        EnvironmentFailed: it is not installed, so nobody knows what it needs.
+        UsageError: what is named is none.
+        EnvironmentFailed: the one that runs is not installed, so nobody knows what it needs.
     """
     try:
-        needed = requirements()
-        pinned = sorted(f"{name}=={version}" for name, version in closure(needed).items())
+        found = origin.find(environ)
+        needed = _requirements(found.requires)
+        pinned = sorted(f"{name}=={version}" for name, version in _pins(needed).items())
         uv = importlib.metadata.version("uv")
     except importlib.metadata.PackageNotFoundError as error:
         raise EnvironmentFailed(
@@ -61,12 +63,22 @@ def make() -> Kit:
             "Install cog with pip or uv; a bare copy of its source is not enough."
         ) from None
     files = {
-        SERVER_WHEEL: _wheel(dict(_server()), needed),
-        SDK_WHEEL: _wheel(_sdk(), ()),
+        server_wheel(found.version): _wheel(_server(found), found.version, needed),
+        sdk_wheel(found.version): _wheel(_sdk(found), found.version, ()),
         CONSTRAINTS: "".join(f"{line}\n" for line in pinned).encode(),
         OVERRIDES: f'{NAME} ; sys_platform == "never"\ncoglet ; sys_platform == "never"\n'.encode(),
     }
-    return Kit(files, digest(files), uv)
+    return Kit(files, digest(files), uv, found.version, found.name)
+
+
+def server_wheel(version: str) -> str:
+    """Where in the kit the wheel of the server lies."""
+    return f"server/{NAME}-{version}-py3-none-any.whl"
+
+
+def sdk_wheel(version: str) -> str:
+    """Where in the kit the wheel of the SDK lies."""
+    return f"sdk/{NAME}-{version}-py3-none-any.whl"
 
 
 def digest(files: Mapping[str, bytes]) -> str:
@@ -77,10 +89,15 @@ def digest(files: Mapping[str, bytes]) -> str:
     return total.hexdigest()[:12]
 
 
-def requirements() -> list[str]:
-    """What a server needs, as cog's own metadata has it."""
-    listed = importlib.metadata.requires(NAME) or []
-    return [line for line in listed if "extra ==" not in line and _name(line) not in _THEIRS]
+def _requirements(listed: Sequence[str]) -> list[str]:
+    """What a server needs, of all that the metadata of a cog lists."""
+    return [line for line in listed if not _EXTRA.search(line) and _name(line) not in _THEIRS]
+
+
+def _pins(needed: Sequence[str]) -> dict[str, str]:
+    """The versions to install: those that the cog which runs has, unless another cog needs others."""
+    own = _requirements(importlib.metadata.requires(NAME) or ())
+    return closure(needed) if sorted(own) == sorted(needed) else {}
 
 
 def closure(needed: Sequence[str]) -> dict[str, str]:
@@ -98,7 +115,7 @@ def closure(needed: Sequence[str]) -> dict[str, str]:
             continue
         if name not in found and "+" not in package.version:
             found[name] = package.version
-            waiting += [line for line in package.requires or [] if "extra ==" not in line]
+            waiting += [line for line in package.requires or [] if not _EXTRA.search(line)]
     return found
 
 
@@ -107,31 +124,28 @@ def _name(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", match[0]).lower() if match is not None else ""
 
 
-def _server() -> Iterator[tuple[str, bytes]]:
-    package = Path(__file__).resolve().parents[1]
-    for path in sorted(package.rglob("*")):
-        inside = path.relative_to(package)
-        if path.is_file() and "__pycache__" not in inside.parts and inside.parts[0] not in _WORKSHOP:
-            yield f"{NAME}/{inside.as_posix()}", path.read_bytes()
+def _server(found: Origin) -> dict[str, bytes]:
+    return {
+        f"{NAME}/{name}": content
+        for name, content in found.files.items()
+        if name.partition("/")[0] not in _WORKSHOP
+    }
 
 
-def _sdk() -> dict[str, bytes]:
-    with tempfile.TemporaryDirectory(prefix="cog-sdk-") as temporary:
-        folder = Path(temporary)
-        bundle.install(folder, link=False)
-        files = {
-            path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in folder.rglob("*")
-            if path.is_file()
-        }
+def _sdk(found: Origin) -> dict[str, bytes]:
+    files = {f"{NAME}/{name}": content for name, content in origin.sdk(found.files).items()}
     about = b'"""Where `python -m cog.server.http` is found: the server itself has an environment of its own."""\n'
-    return {**files, f"{NAME}/server/__init__.py": about, f"{NAME}/server/http.py": _HANDOVER.read_bytes()}
+    return {
+        **files,
+        f"{NAME}/server/__init__.py": about,
+        f"{NAME}/server/http.py": found.files[origin.HANDOVER],
+    }
 
 
-def _wheel(files: Mapping[str, bytes], needed: Sequence[str]) -> bytes:
+def _wheel(files: Mapping[str, bytes], version: str, needed: Sequence[str]) -> bytes:
     """A wheel (packaging.python.org, "Binary distribution format") of pure Python."""
-    place = f"{NAME}-{__version__}.dist-info"
-    metadata = [f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {__version__}\nRequires-Python: >=3.10"]
+    place = f"{NAME}-{version}.dist-info"
+    metadata = [f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {version}\nRequires-Python: >=3.10"]
     metadata += [f"Requires-Dist: {line}" for line in needed]
     held = {
         **files,

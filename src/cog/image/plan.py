@@ -21,6 +21,7 @@ from cog.image.steps import (
     Unpack,
     Variables,
 )
+from cog.version import __version__
 
 HOME: Final = "/opt/cog"  # what is cog's in an image
 LENT: Final = "/run/cog"  # what steps are lent while they run
@@ -49,10 +50,10 @@ _AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
 class Facts:
     """What a plan needs to know beside cog.yaml.
 
-    `python` is the model's version. `kit` and `packages` are folders of the context, `requirements` is the list in the
-    latter (None: nothing is installed). `uv` is a version, and `uv_lent` says that this machine's own is used. `indexed`
-    says that an index of PyTorch's is among the lists. With `certificate` the build trusts an authority of its own, with
-    `keep_certificate` the image does, too. `server_python` is the Python in the image that runs the server.
+    `python` is the model's version, `cog` that of the kit. `kit` and `packages` are folders of the context, `requirements`
+    is the list in the latter (None: nothing is installed). `uv` is a version, and `uv_lent` says that this machine's own is
+    used. `indexed` says that an index of PyTorch's is among the lists. With `certificate` the build trusts an authority of
+    its own, with `keep_certificate` the image does, too. `server_python` is the Python in the image that runs the server.
     """
 
     base: Base
@@ -68,6 +69,7 @@ class Facts:
     certificate: bool = False
     keep_certificate: bool = False
     server_python: str = "python"
+    cog: str = __version__
     user: str | None = None
 
 
@@ -187,8 +189,8 @@ def _server(facts: Facts) -> Step:
         (
             _environment(facts),
             f'{_UV} venv --quiet --python "$(command -v {facts.server_python})" {SERVER}',
-            f"{_UV} pip install --quiet {server} {_KIT}/{kit.SERVER_WHEEL}",
-            f"{_UV} pip install --quiet {sdk} {_KIT}/{kit.SDK_WHEEL}",
+            f"{_UV} pip install --quiet {server} {_KIT}/{kit.server_wheel(facts.cog)}",
+            f"{_UV} pip install --quiet {sdk} {_KIT}/{kit.sdk_wheel(facts.cog)}",
         ),
         "The server, in an environment of its own, and the SDK, which is all of cog that the model's Python has",
         (*_lent(facts), Bind(facts.kit, _KIT), _UV_CACHE, *_trusting(facts)),
