@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
 from cog.errors import CogError, RequestError, RequestTimeout
 from cog.server.exchange import Exchange
+from cog.server.heads import Known
 from cog.server.patience import SLOWEST, Patience, Progress, Stage
 from cog.server.reader import Head, Reader
+from cog.server.serving import refusal, serve, serve_at_once
 from cog.server.traffic import App, Traffic
-from cog.server.wire import Receive, Scope, Send, error_answer
-
-log = logging.getLogger("cog.server")
+from cog.server.wire import Scope
 
 # Requests that wait for the answer to an earlier one. When there are more nothing is read, not even that the client is
 # gone; and bytes that are looked at in one go, so that there are not many more.
@@ -33,6 +32,7 @@ class Connection(asyncio.Protocol):
 
     _transport: asyncio.Transport
     _reader: Reader
+    _fixed: Scope
 
     def __init__(self, traffic: Traffic, loop: asyncio.AbstractEventLoop) -> None:
         self._traffic = traffic
@@ -76,7 +76,8 @@ class Connection(asyncio.Protocol):
             address = transport.get_extra_info(name)
             # A socket of a folder has a path, which is the address of nobody.
             fixed[key] = (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
-        self._reader = Reader(self, fixed)
+        self._fixed = fixed
+        self._reader = Reader(self, fixed, self._traffic.heads)
         if not self._traffic.enter(self):
             self._deaf = True
             self._transport.abort()
@@ -89,10 +90,11 @@ class Connection(asyncio.Protocol):
         for exchange, _ in self._waiting:
             exchange.lose()
         self._waiting.clear()
-        if self.running is not None and self._task is not None:
+        if self.running is not None:
             self.running.lose()
-            self._traffic.orphans.add(self._task)
-            self._task.add_done_callback(self._traffic.orphans.discard)
+            if self._task is not None:
+                self._traffic.orphans.add(self._task)
+                self._task.add_done_callback(self._traffic.orphans.discard)
         self._exchange = self._task = None
         self._make_writable()
         del self._reader  # it holds this connection
@@ -170,33 +172,31 @@ class Connection(asyncio.Protocol):
             if not exchange.keep_alive:
                 self._deaf = True
 
+    def take_whole(self, known: Known, body: bytes) -> None:
+        """A whole request whose head is known."""
+        if self._deaf:
+            self._exchange = None
+            return
+        self._exchange = Exchange.whole_one(self, known, body, self._fixed)
+        self._begin(self._exchange, self._traffic.app)
+
     # Requests to answers
 
     def _begin(self, exchange: Exchange, app: App) -> None:
-        if self.running is None and not self.full:
+        if self.running is None and not self._waiting and not self.full:
             self._start(exchange, app)
         else:
             self._waiting.append((exchange, app))
 
     def _start(self, exchange: Exchange, app: App) -> None:
         self.running = exchange
-        self._task = self._loop.create_task(self._serve(exchange, app))
+        self._task = None
+        if exchange.known is None or not serve_at_once(exchange, self._traffic.at_once):
+            self._task = self._loop.create_task(self._serve(exchange, app))
 
     async def _serve(self, exchange: Exchange, app: App) -> None:
-        try:
-            await app(exchange.scope, exchange.receive, exchange.send)
-            if not (exchange.answered or exchange.gone):
-                raise RuntimeError("the application has ended without a whole answer")
-        except Exception:
-            log.exception(
-                "a defect of the server: %s %s has failed",
-                exchange.scope["method"],
-                exchange.scope.get("path"),
-            )
-            if not exchange.started:
-                await error_answer(CogError("an error of the server; its log says more")).send(exchange.send)
-            elif not exchange.answered:
-                self._transport.abort()  # half an answer must not look like a whole one
+        if not await serve(exchange, app):
+            self._transport.abort()
 
     def _refuse(self, error: CogError) -> None:
         """Answer what cannot be read, after the requests that came before it, and read no more."""
@@ -205,11 +205,7 @@ class Connection(asyncio.Protocol):
         self._deaf = True
         exchange = self._exchange
         if exchange is None or exchange.whole or self._reader.in_head:
-
-            async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-                await error_answer(error).send(send)
-
-            self._begin(Exchange(self, _NO_REQUEST, keep_alive=False), refuse)
+            self._begin(Exchange(self, _NO_REQUEST, keep_alive=False), refusal(error))
         elif exchange.answered:
             self._hang_up()
         else:
@@ -254,10 +250,12 @@ class Connection(asyncio.Protocol):
         """The answer is written: the next one, or the end."""
         self.running = None
         self._moves += 1
-        if exchange.keep_alive:
-            self._go_on()
-        else:
+        if not exchange.keep_alive:
             self._hang_up()
+        elif self._waiting or self._held or self._deaf:
+            self._loop.call_soon(self._go_on)  # not from within whatever has made this answer
+        else:
+            self.read_on()
 
     def _go_on(self) -> None:
         if self._waiting and not self.full:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -26,26 +26,25 @@ from cog.schema.task import PREDICT, Task
 from cog.schema.validate import LARGE
 from cog.server.body import LargeBody
 from cog.server.connection import connection_of
-from cog.server.envelope import Envelope
+from cog.server.envelope import Envelope, read
+from cog.server.exchange import Exchange
+from cog.server.heads import Known
+from cog.server.manner import Preference, accepts_event_stream, read_preference, trace_of
 from cog.server.replay import Replay, replay
 from cog.server.stream import Subscriber, subscribe
 from cog.server.wire import (
     Answer,
-    Preference,
     Receive,
     Scope,
     Send,
-    accepts_event_stream,
     error_answer,
-    header,
     read_body,
     read_envelope,
-    read_preference,
 )
 from cog.service.service import Service
 from cog.store.memory import MemoryStore
 
-_TRACE: Final = ("traceparent", "tracestate")
+_APPLIED: Final = (b"preference-applied", b"respond-async")
 _NO_STREAM: Final = {
     "predict": "this model does not support streaming responses: its run() yields nothing, or is not decorated with "
     "@cog.streaming. Send the request without Accept: text/event-stream",
@@ -68,6 +67,28 @@ class Waiter:
             self._ended.set_result(None)
 
 
+class Reply:
+    """A listener that answers the waiting client at the end of a prediction. A client that goes away before cancels it."""
+
+    __slots__ = ("_exchange", "_id", "_service")
+
+    def __init__(self, exchange: Exchange, service: Service, prediction: Prediction) -> None:
+        self._exchange = exchange
+        self._service = service
+        self._id = prediction.id
+        prediction.listeners.append(self)
+        exchange.when_lost(self._cancel)
+
+    def _cancel(self) -> None:
+        self._service.cancel(self._id)
+
+    def notice(self, prediction: Prediction, event: Event) -> None:
+        """Take one event."""
+        if type(event) is Done:
+            self._exchange.when_lost(None)  # another prediction may have its id from now on
+            self._exchange.reply(Answer(200, prediction.render()))
+
+
 class Create:
     """An ASGI application for both routes; with PUT the path names the id."""
 
@@ -85,6 +106,32 @@ class Create:
         self._store = store
         self._policy = policy
         self._max_body = max_body
+
+    def at_once(self, exchange: Exchange, known: Known, body: bytes) -> bool:
+        """Answer a whole request without a task, now or at the end of its prediction: as `__call__` does, for what most
+        clients send most of the time. False when it is another one, of which nothing was done."""
+        manner = known.manner
+        if not manner.ordinary or len(body) > self._max_body:
+            return False
+        try:
+            envelope = read(body)
+            running = None if envelope.id is None else self._service.find(envelope.id)
+            if running is not None:
+                exchange.reply(Answer(202, running.render()))
+                return True
+            self._service.check_ready()
+            request = self._request(envelope, envelope.id or new_id(), manner.trace)
+            prediction = self._service.submit(request, self._service.take(request.input))
+        except CogError as error:
+            exchange.reply(error_answer(error))
+            return True
+        if manner.preference.respond_async:
+            exchange.reply(Answer(202, prediction.render(), (_APPLIED,)))
+        elif prediction.status.terminal:
+            exchange.reply(Answer(200, prediction.render()))
+        else:
+            Reply(exchange, self._service, prediction)
+        return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -124,7 +171,7 @@ class Create:
         self._service.check_ready()
         if accepts_event_stream(scope):
             self._check_streams()
-        request = self._request(scope, envelope, prediction_id or new_id())
+        request = self._request(envelope, prediction_id or new_id(), trace_of(scope))
         if large is None:
             return self._service.submit(request, self._service.take(request.input))
         intake = await large.take(self._service, request.input)
@@ -146,7 +193,7 @@ class Create:
         large = LargeBody(scope, content) if len(content) > LARGE else None
         envelope = read_envelope(scope, content) if large is None else await large.read()
         self._service.check_ready()
-        request = self._request(scope, envelope, new_id())
+        request = self._request(envelope, new_id(), trace_of(scope))
         if request.webhook is not None:
             request = request._replace(webhook=replace(request.webhook, members=members(request.id)))
         if large is None:
@@ -179,7 +226,7 @@ class Create:
             return await replay(kept, scope, yields=self._service.yields)
         return Answer(200, kept.body)
 
-    def _request(self, scope: Scope, envelope: Envelope, prediction_id: str) -> PredictionRequest:
+    def _request(self, envelope: Envelope, prediction_id: str, trace: Mapping[str, str]) -> PredictionRequest:
         webhook = None
         if envelope.webhook is not None:
             refusal = self._policy.refusal(envelope.webhook)
@@ -189,7 +236,6 @@ class Create:
                 )
             chosen = envelope.webhook_events_filter
             events = WEBHOOK_EVENTS if isinstance(chosen, msgspec.UnsetType) else chosen
-            trace = {name: value for name in _TRACE if (value := header(scope, name.encode())) is not None}
             webhook = Webhook(envelope.webhook, frozenset(events), trace)
         return PredictionRequest(prediction_id, bytes(envelope.input), envelope.context, webhook)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import http
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from cog.errors import CogError, RequestError
-from cog.server.wire import Message, Scope
+from cog.server.heads import Known
+from cog.server.wire import Answer, Message, Scope
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS: Final = {
@@ -47,19 +49,24 @@ class Line(Protocol):
     def answered(self, exchange: Exchange) -> None:
         """The answer is written."""
 
+    def when_lost(self, call: Callable[[], object] | None) -> None:
+        """Call `call` when the client goes away; None for nothing."""
+
 
 class Exchange:
     """`receive` and `send` are ASGI's; the rest is for the connection."""
 
     __slots__ = (
-        "_broken", "_chunked", "_expects", "_given", "_head", "_left", "_line", "_parts", "_woken",
-        "answered", "buffered", "gone", "keep_alive", "scope", "started", "whole",
+        "_broken", "_chunked", "_expects", "_fixed", "_given", "_head", "_left", "_line", "_parts", "_scope", "_woken",
+        "answered", "buffered", "gone", "keep_alive", "known", "started", "whole",
     )  # fmt: skip
 
     def __init__(self, line: Line, scope: Scope, *, keep_alive: bool, expects: bool = False) -> None:
         """`expects` is true when the client sends its body only after `100 Continue`."""
         self._line = line
-        self.scope = scope
+        self._scope: Scope | None = scope
+        self._fixed = scope
+        self.known: Known | None = None
         self.keep_alive = keep_alive
         self._expects = expects
         self._parts: list[bytes] = []
@@ -74,6 +81,33 @@ class Exchange:
         self._head = b""
         self._chunked = False
         self._left = 0
+
+    @classmethod
+    def whole_one(cls, line: Line, known: Known, body: bytes, fixed: Scope) -> Exchange:
+        """A request that has come in one piece, with a head that is known."""
+        exchange = cls(line, fixed, keep_alive=True)
+        exchange._scope = None  # most are answered without one
+        exchange.known = known
+        exchange._parts.append(body)
+        exchange.whole = True
+        return exchange
+
+    @property
+    def content(self) -> bytes:
+        """The body, as far as it has come and was not read."""
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+    def let_go(self) -> None:
+        """Nobody needs the body any more, although the answer may take long."""
+        self._parts.clear()
+
+    @property
+    def scope(self) -> Scope:
+        """What ASGI calls the scope of the request."""
+        if self._scope is None:
+            assert self.known is not None
+            self._scope = self.known.scope(len(self.content), self._fixed)
+        return self._scope
 
     # What the connection tells
 
@@ -163,6 +197,31 @@ class Exchange:
             self._parts.clear()
             self._wake()
             self._line.answered(self)
+
+    def reply(self, answer: Answer) -> None:
+        """Send a whole answer, at once; nothing may follow."""
+        if self.gone or self.answered:
+            return
+        lines = [_STATUS[answer.status], self._line.date, b"content-type: application/json\r\n"]
+        lines.append(b"content-length: %d\r\n" % len(answer.body))
+        lines += [b"%b: %b\r\n" % pair for pair in answer.headers]
+        if not (self.keep_alive and self.whole) or self._line.last:
+            self.keep_alive = False
+            lines.append(b"connection: close\r\n")
+        self.started = self.answered = True
+        self._parts.clear()
+        lines.append(b"\r\n")
+        if len(answer.body) <= _ONE_PIECE:
+            lines.append(answer.body)
+            self._line.write(b"".join(lines))
+        else:
+            self._line.write(b"".join(lines))
+            self._line.write(answer.body)
+        self._line.answered(self)
+
+    def when_lost(self, call: Callable[[], object] | None) -> None:
+        """Call `call` when the client goes away; None for nothing."""
+        self._line.when_lost(call)
 
     def push(self, part: bytes) -> None:
         """Send a part of an answer that has been started, without waiting for the client; see `stuck`."""

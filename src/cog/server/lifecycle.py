@@ -55,6 +55,7 @@ class Lifecycle:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._held = False
         self._news: asyncio.Event | None = None  # something of the above has changed
+        self._first: Callable[[], object] = lambda: None
 
     def watch_signals(self) -> None:
         """Take the signals of this process. Those that come before `arm()` count when it is called."""
@@ -120,7 +121,19 @@ class Lifecycle:
 
     def _tell(self) -> None:
         if self._loop is not None and self._news is not None:
-            self._loop.call_soon_threadsafe(self._news.set)  # a signal comes in the middle of anything
+            self._loop.call_soon_threadsafe(
+                self._spread, self._news
+            )  # a signal comes in the middle of anything
+
+    def _spread(self, news: asyncio.Event) -> None:
+        if self._told:
+            self._first()
+        news.set()
+
+    def begin_with(self, first: Callable[[], object]) -> None:
+        """Call `first` when the end is told from now on, before anything else that the loop has to do: who has read in the
+        log that the server ends must not be let in any more. It may be called again."""
+        self._first = first
 
     async def ended(self) -> None:
         """Return when the end has begun."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from cog.errors import SettingError
 from cog.server.connection import Connection
-from cog.server.traffic import App, Traffic
+from cog.server.traffic import App, AtOnce, Traffic
 
 # Connections that wait to be accepted; and how many of them asyncio's own loop accepts in one go, before we hear of the
 # first. More would take the descriptors that are left for anything but connections.
@@ -111,10 +111,13 @@ class Listener:
         *,
         client_timeout: float,
         keep_alive: float = _KEEP_ALIVE,
+        at_once: AtOnce = lambda _: False,
     ) -> None:
         """Seconds: how long a client may take (see `--client-timeout`), and how long an idle one is kept."""
         self._sockets = sockets
-        self._traffic = Traffic(app, client_timeout=client_timeout, keep_alive=keep_alive, most=_most())
+        self._traffic = Traffic(
+            app, at_once, client_timeout=client_timeout, keep_alive=keep_alive, most=_most()
+        )
         self._every = min(_SWEEP, client_timeout / 4, keep_alive / 4)
         self._servers: list[asyncio.Server] = []
         self._timers: dict[str, asyncio.TimerHandle] = {}

@@ -169,7 +169,8 @@ class Server:
     async def serve(self, sockets: list[socket]) -> None:
         """Serve on `sockets` until the end is told, then end everything in order."""
         application = Application(self._model.create, self._others, path=self._task.path)
-        listener = HttpListener(application, sockets, client_timeout=self._settings.client_timeout)
+        timeout = self._settings.client_timeout
+        listener = HttpListener(application, sockets, client_timeout=timeout, at_once=application.at_once)
         desks = [desk for desk in (self._model, self._training) if desk is not None]
         services, stores = [desk.service for desk in desks], [desk.store for desk in desks]
         async with AsyncExitStack() as stack:
@@ -188,10 +189,15 @@ class Server:
             await asyncio.to_thread(import_module, "cog.server.addresses")
             application.complete()
             gc.freeze()  # what is there now stays: the collector need not look at it again
+
+            def close() -> None:
+                listener.drain()
+                for service in services:
+                    service.close()
+
+            self._lifecycle.begin_with(close)
             await self._lifecycle.ended()
-            listener.drain()
-            for service in services:  # at once: a task of gather() begins in the next turn of the loop
-                service.close()
+            close()  # where the end was told before
             settings = self._settings
             await asyncio.gather(
                 *(service.drain(settings.drain_timeout, settings.cancel_grace) for service in services)

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import httptools
 
 from cog.errors import CogError, HeadTooLarge, RequestError, TargetTooLong
+from cog.server.heads import Heads, Known
 from cog.server.wire import Scope
 
 log = logging.getLogger("cog.server")
@@ -45,6 +46,9 @@ class Taker(Protocol):
     def take_end(self) -> None:
         """It is whole."""
 
+    def take_whole(self, known: Known, body: bytes) -> None:
+        """A whole request whose head is known."""
+
 
 class Reader:
     """`open` from the first byte of a request to its last, `in_head` until its headers are there.
@@ -53,9 +57,10 @@ class Reader:
     far as its length was announced.
     """
 
-    def __init__(self, taker: Taker, fixed: Scope) -> None:
+    def __init__(self, taker: Taker, fixed: Scope, heads: Heads) -> None:
         """`fixed` is what the scopes of all requests have in common."""
         self._taker = taker
+        self._heads = heads
         self._fixed = fixed
         self._parser = httptools.HttpRequestParser(self)
         self.open = False
@@ -63,6 +68,7 @@ class Reader:
         self.messages = 0
         self.received = 0
         self.due = 0
+        self._made: Head | None = None  # the latest one
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._upgrading = False
@@ -77,6 +83,25 @@ class Reader:
         Raises:
             CogError: the request cannot be answered, or not be read at all.
         """
+        if self.open:
+            self._parse(data)
+        elif (found := self._heads.find(data)) is not None:
+            self.messages += 1
+            self.received += len(found[1])
+            self._taker.take_whole(*found)
+        else:
+            messages, self._made = self.messages, None
+            self._parse(data)
+            if self.messages == messages + 1:
+                self._note(data)
+
+    def _note(self, data: bytes) -> None:
+        """Know the head again, if `data`, in which one request has begun, was just that request."""
+        made = self._made
+        if made is not None and made.keep_alive and not (self.open or self._upgrading):
+            self._heads.note(data, made.scope)
+
+    def _parse(self, data: bytes) -> None:
         size = len(data)
         while True:
             try:
@@ -140,7 +165,8 @@ class Reader:
             return
         version = self._parser.get_http_version()
         expects = self._check_head(version)
-        head = Head(self._scope(version), version == "1.1" and self._parser.should_keep_alive(), expects)
+        keep_alive = version == "1.1" and self._parser.should_keep_alive()
+        head = self._made = Head(self._scope(version), keep_alive, expects)
         self._taker.take_head(head)
         self.in_head = False
         self._fresh, self._barren = True, 0

@@ -13,9 +13,10 @@ from starlette.responses import Response
 from cog.errors import NotFound
 from cog.prediction.record import Prediction
 from cog.schema.task import Task
+from cog.server.manner import accepts_event_stream
 from cog.server.replay import Replay, head_only, replay
 from cog.server.stream import Subscriber, subscribe
-from cog.server.wire import accepts_event_stream, to_json
+from cog.server.wire import to_json
 from cog.service.service import Service
 from cog.store.memory import Kept, MemoryStore
 

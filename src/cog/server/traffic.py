@@ -8,11 +8,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Protocol, TypeAlias
 
+from cog.server.exchange import Exchange
+from cog.server.heads import Heads
 from cog.server.wire import Receive, Scope, Send
 
 log = logging.getLogger("cog.server")
 
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+# Answers a request that is whole without a task, now or when something has happened; false for one of which nothing was done.
+AtOnce: TypeAlias = Callable[[Exchange], bool]
 
 # Idle connections that are closed at once when there are too many, and seconds between two warnings of that.
 _ROOM: Final = 32
@@ -40,12 +44,16 @@ class Guest(Protocol):
 class Traffic:
     """Times are in seconds of the loop's clock; `most` is how many connections may be open."""
 
-    def __init__(self, app: App, *, client_timeout: float, keep_alive: float, most: float) -> None:
+    def __init__(
+        self, app: App, at_once: AtOnce, *, client_timeout: float, keep_alive: float, most: float
+    ) -> None:
         self.app = app
+        self.at_once = at_once
         self.client_timeout = client_timeout
         self.keep_alive = keep_alive
         self.most = most
         self.date = b""
+        self.heads = Heads()
         self.draining = False  # then every answer is the last one on its connection
         self.open: dict[Guest, None] = {}  # in the order in which they came
         self.orphans: set[asyncio.Task[None]] = set()  # answers whose client is gone

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -91,7 +90,7 @@ def read_envelope(scope: Scope, body: bytes) -> Envelope:
     if media_type is None:
         if not body:
             return Envelope()
-    elif not _is_json(media_type):
+    elif not is_json(media_type):
         raise UnsupportedMediaType(
             f"expected a body with Content-Type: application/json, not {media_type[:100]!r}"
         )
@@ -107,68 +106,10 @@ def read_envelope(scope: Scope, body: bytes) -> Envelope:
         raise
 
 
-def _is_json(media_type: str) -> bool:
+def is_json(media_type: str) -> bool:
+    """True for a Content-Type of JSON."""
     kind = media_type.partition(";")[0].strip().lower()
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
-
-
-class Preference(NamedTuple):
-    """What `Prefer` asks for (RFC 7240): an answer at once, or within `wait` seconds."""
-
-    respond_async: bool = False
-    wait: float | None = None
-
-
-def read_preference(scope: Scope) -> Preference:
-    """The preferences that this server knows; others are ignored, as RFC 7240, section 2, says."""
-    text = header(scope, b"prefer")
-    if text is None:
-        return Preference()
-    respond_async, wait = False, None
-    for part in text.lower().split(","):
-        name, _, value = part.partition(";")[0].partition("=")
-        if name.strip() == "respond-async":
-            respond_async = True
-        elif name.strip() == "wait" and _is_number(digits := value.strip().strip('"')):
-            wait = float(digits[:9])
-    return Preference(respond_async, wait)
-
-
-def _is_number(text: str) -> bool:
-    return (
-        text.isascii() and text.isdigit()
-    )  # isdigit() alone is also true of "\N{SUPERSCRIPT TWO}", which is no number
-
-
-def accepts_event_stream(scope: Scope) -> bool:
-    """True when the client asks for server-sent events: it names them, and likes nothing else that there is better.
-
-    `*/*` and `text/*` ask for nothing; of two that are liked the same it is the events, as in the reference.
-    """
-    accept = header(scope, b"accept")
-    if accept is None or "event-stream" not in accept.lower():
-        return False
-    liked = dict(map(_liking, accept.lower().split(",")))
-    events = liked.get("text/event-stream", 0.0)
-    json = next((liked[kind] for kind in _JSON_RANGES if kind in liked), 0.0)
-    return 0.0 < events >= json
-
-
-# What JSON is among, the closest first (RFC 9110, section 12.5.1).
-_JSON_RANGES: Final = ("application/json", "application/*", "*/*")
-
-
-def _liking(part: str) -> tuple[str, float]:
-    """A media range of an Accept header, and how much it is liked, from 0 to 1. What is no number counts as 1."""
-    kind, *parameters = (piece.strip() for piece in part.split(";"))
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q" and _QUALITY.fullmatch(value.strip()):
-            return kind, float(value)
-    return kind, 1.0
-
-
-_QUALITY: Final = re.compile(r"[01](?:\.[0-9]{0,3})?", re.ASCII)
 
 
 def error_answer(error: CogError, prediction_id: str | None = None, *, close: bool = False) -> Answer:
