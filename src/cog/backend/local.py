@@ -67,6 +67,11 @@ class LocalBackend:
     # What the service asks
 
     @property
+    def state(self) -> State:
+        """Whether the model can run."""
+        return self._state
+
+    @property
     def standing(self) -> Standing:
         """The state, the setup of the first worker (the latest, when it was replaced), and what is wrong."""
         first = self._seats[0].life if self._seats else None
@@ -81,12 +86,14 @@ class LocalBackend:
     @property
     def slots(self) -> int:
         """All slots of the workers that take runs, and the runs of those that take no others."""
-        return sum(worker.capacity for worker in self._workers)
+        workers = self._workers
+        return workers[0].capacity if len(workers) == 1 else sum(worker.capacity for worker in workers)
 
     @property
     def free(self) -> int:
         """Slots that can take a run now."""
-        return sum(worker.free for worker in self._workers)
+        workers = self._workers
+        return workers[0].free if len(workers) == 1 else sum(worker.free for worker in workers)
 
     @property
     def ahead(self) -> int:
@@ -134,8 +141,11 @@ class LocalBackend:
 
     def _least_loaded(self) -> Worker | None:
         """The one with the fewest runs in proportion to its slots; among equals the first, whose caches are warm."""
+        workers = self._workers
+        if len(workers) == 1:
+            return workers[0] if workers[0].free > 0 else None
         best: Worker | None = None
-        for worker in self._workers:
+        for worker in workers:
             if worker.free > 0 and (best is None or worker.busy * best.slots < best.busy * worker.slots):
                 best = worker
         return best

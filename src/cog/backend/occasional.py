@@ -45,7 +45,7 @@ class Visit:
 
     def changed(self) -> None:
         """The worker is in another state."""
-        if self.workers.standing.state is not State.STARTING:
+        if self.workers.state is not State.STARTING:
             self._settled.set()
 
     def printed(self, text: str, source: Source, worker: int, setup: bool) -> None:
@@ -144,11 +144,16 @@ class Occasional:
     # What the service asks
 
     @property
-    def standing(self) -> Standing:
+    def state(self) -> State:
         """READY once the signature is known; SETUP_FAILED when it cannot be read."""
         if self._cause is not None:
-            return Standing(State.SETUP_FAILED, None, self._cause)
-        return Standing(State.STARTING if self.signature is None else State.READY)
+            return State.SETUP_FAILED
+        return State.STARTING if self.signature is None else State.READY
+
+    @property
+    def standing(self) -> Standing:
+        """The state, and why the signature cannot be read."""
+        return Standing(self.state, None, self._cause)
 
     @property
     def trouble(self) -> str | None:

@@ -91,8 +91,12 @@ class Backend(Protocol):
         """What the model accepts; None until it was ready once."""
 
     @property
+    def state(self) -> State:
+        """Whether it can run anything."""
+
+    @property
     def standing(self) -> Standing:
-        """How it is."""
+        """The state, and how it came to it."""
 
     @property
     def trouble(self) -> str | None:

@@ -36,11 +36,11 @@ class Version:
     @property
     def needed(self) -> bool:
         """True when it can run the model, or runs it."""
-        return self.backend.standing.state is State.READY or self.backend.busy > 0
+        return self.backend.state is State.READY or self.backend.busy > 0
 
     def changed(self) -> None:
         """Something is another."""
-        if self.backend.standing.state is State.SETUP_FAILED:
+        if self.backend.state is State.SETUP_FAILED:
             self.failed.set()
         self._review()
         self._watcher().changed()
@@ -83,6 +83,11 @@ class Succession:
                 self._shown = found
             self._read = found
         return self._shown
+
+    @property
+    def state(self) -> State:
+        """Whether the version in charge can run."""
+        return self._current.backend.state
 
     @property
     def standing(self) -> Standing:

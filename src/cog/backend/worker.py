@@ -96,9 +96,9 @@ class Worker:
     @property
     def ready(self) -> bool:
         """True when it is set up and not on its way out."""
-        if self.retiring or self._gone:
+        if self.retiring or self._gone or self.slots == 0:
             return False
-        return self.slots > 0 and self._expected is None and self._fault is None
+        return self._expected is None and self._fault is None
 
     @property
     def frozen(self) -> bool:
@@ -118,7 +118,7 @@ class Worker:
     @property
     def free(self) -> int:
         """How many more runs it takes now. None while a cancel is unanswered: a late one could hit the next run."""
-        if not self.ready or self._unanswered or self.frozen:
+        if not self.ready or self._unanswered or self._pulse.frozen:
             return 0
         return self.slots - len(self._flight.begun)
 

@@ -12,7 +12,7 @@ from cog.server.exchange import Exchange
 from cog.server.heads import Known
 from cog.server.patience import SLOWEST, Patience, Progress, Stage
 from cog.server.reader import Head, Reader
-from cog.server.serving import refusal, serve, serve_at_once
+from cog.server.serving import NO_REQUEST, refusal, serve, serve_at_once
 from cog.server.traffic import App, Traffic
 from cog.server.wire import Scope
 
@@ -24,7 +24,6 @@ _BITE: Final = 16 * 1024
 _BUFFER: Final = 64 * 1024
 
 _EXTENSION: Final = "cog.connection"
-_NO_REQUEST: Final[Scope] = {"type": "http", "method": "GET", "http_version": "1.1", "headers": []}
 
 
 class Connection(asyncio.Protocol):
@@ -51,8 +50,7 @@ class Connection(asyncio.Protocol):
         self.full = False  # the client does not take what was written
         self.dropped = False  # it was too slow: we are the one who hung up
         self._room: asyncio.Future[None] | None = None
-        self._moves = 0
-        self._written = 0
+        self._moves = self._written = 0
 
     def when_lost(self, call: Callable[[], object] | None) -> None:
         """Call `call` when the client goes away; None for nothing. If it has gone already, that is at once. It is called once
@@ -112,9 +110,16 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
         self._moves += 1
-        if not self._deaf:
+        if self._deaf:
+            return
+        if self._held or self._waiting or len(data) > _BITE:
             self._held += data
             self._read()
+            return
+        try:
+            self._reader.read(data)
+        except CogError as error:
+            self._refuse(error)
 
     def _read(self) -> None:
         """Look at what has come, as long as not too many requests wait already."""
@@ -205,7 +210,7 @@ class Connection(asyncio.Protocol):
         self._deaf = True
         exchange = self._exchange
         if exchange is None or exchange.whole or self._reader.in_head:
-            self._begin(Exchange(self, _NO_REQUEST, keep_alive=False), refusal(error))
+            self._begin(Exchange(self, NO_REQUEST, keep_alive=False), refusal(error))
         elif exchange.answered:
             self._hang_up()
         else:

@@ -98,7 +98,7 @@ class Reader:
     def _note(self, data: bytes) -> None:
         """Know the head again, if `data`, in which one request has begun, was just that request."""
         made = self._made
-        if made is not None and made.keep_alive and not (self.open or self._upgrading):
+        if made is not None and made.keep_alive and not self.open:
             self._heads.note(data, made.scope)
 
     def _parse(self, data: bytes) -> None:

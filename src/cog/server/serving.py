@@ -12,6 +12,8 @@ from cog.server.wire import Receive, Scope, Send, error_answer
 
 log = logging.getLogger("cog.server")
 
+# What stands for a request that cannot be read.
+NO_REQUEST: Final[Scope] = {"type": "http", "method": "GET", "http_version": "1.1", "headers": []}
 _DEFECT: Final = "an error of the server; its log says more"
 
 

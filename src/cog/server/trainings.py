@@ -35,7 +35,7 @@ class Trainings(Records):
     async def signature(self) -> Signature | None:
         """What a training takes; None when the training function cannot be loaded, or takes too long for it."""
         await self._learn()
-        return self._backend.signature if self._backend.standing.state is State.READY else None
+        return self._backend.signature if self._backend.state is State.READY else None
 
     async def _learn(self) -> None:
         if not self._service.draining:

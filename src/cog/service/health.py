@@ -35,7 +35,7 @@ class HealthCheck:
     def status(self) -> str:
         """The status by what is known, without asking the model."""
         backend = self._service.backend
-        state = backend.standing.state
+        state = backend.state
         if state is not State.READY:
             return str(state.value)
         if backend.trouble is not None:

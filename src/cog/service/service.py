@@ -29,6 +29,9 @@ log = logging.getLogger("cog.service")
 # Of the folders of predictions, for all services of a server: they lie in one place.
 _NUMBERS: Final = itertools.count(1)
 
+# A model in these does not come up again.
+_HOPELESS: Final = (State.DEFUNCT, State.SETUP_FAILED)
+
 Audience = Callable[[PredictionRequest], Sequence[Listener]]
 
 
@@ -103,11 +106,10 @@ class Service:
         """
         if self._draining:
             raise NotReady(f"the server is shutting down and takes no new {self._wording.plural}")
-        standing = self.backend.standing
-        if standing.state is not State.READY:
+        if (state := self.backend.state) is not State.READY:
             raise NotReady(
-                self._wording.explain(standing),
-                retry_after=None if standing.state is State.SETUP_FAILED else 1,
+                self._wording.explain(self.backend.standing),
+                retry_after=None if state is State.SETUP_FAILED else 1,
             )
 
     def take(self, raw: bytes) -> Intake:
@@ -245,12 +247,12 @@ class Service:
 
     def _give_up_hope(self) -> None:
         """What waits for a model that does not come up again fails, with the cause."""
-        standing = self.backend.standing
-        if standing.state in (State.DEFUNCT, State.SETUP_FAILED):
+        if self._line and self.backend.state in _HOPELESS:
+            cause = f"WorkerDied: {self._wording.explain(self.backend.standing)}"
             while self._line:
                 journey = self._line.head()
                 self._line.called(journey)
-                journey.abandon(f"WorkerDied: {self._wording.explain(standing)}")
+                journey.abandon(cause)
 
     def printed(self, text: str, source: Source, worker: int, setup: bool) -> None:
         """Show what belongs to no prediction."""
