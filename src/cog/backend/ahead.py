@@ -26,19 +26,22 @@ class Ahead:
         self.runs: deque[WorkerRun] = deque()
         self._mean = _LONGEST
         self._quiet = 0
+        self._depth = 0  # how many there may be
 
     @property
     def room(self) -> int:
         """How many more may be sent."""
-        if self._quiet < _QUIET or self._mean >= _LONGEST:
-            return 0
-        return min(_DEEPEST, int(_LONGEST / max(self._mean, 1e-6))) - len(self.runs)
+        return self._depth - len(self.runs)
 
     def ended(self, seconds: float) -> None:
         """A run has taken so long."""
-        self._mean += _WEIGHT * (min(seconds, 1.0) - self._mean)
+        mean = self._mean = self._mean + _WEIGHT * (min(seconds, 1.0) - self._mean)
         self._quiet += 1
+        if self._quiet < _QUIET or mean >= _LONGEST:
+            self._depth = 0
+        else:
+            self._depth = _DEEPEST if mean * _DEEPEST <= _LONGEST else int(_LONGEST / mean)
 
     def heard(self) -> None:
         """Something was written to a descriptor."""
-        self._quiet = 0
+        self._quiet = self._depth = 0

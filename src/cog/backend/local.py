@@ -80,8 +80,13 @@ class LocalBackend:
     @property
     def trouble(self) -> str | None:
         """What is wrong when every ready worker is frozen."""
-        ready = [worker for worker in self._workers if worker.ready]
-        return _FROZEN if ready and all(worker.frozen for worker in ready) else None
+        found = None
+        for worker in self._workers:
+            if worker.ready:
+                if not worker.frozen:
+                    return None
+                found = _FROZEN
+        return found
 
     @property
     def slots(self) -> int:

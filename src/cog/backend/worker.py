@@ -125,10 +125,10 @@ class Worker:
     @property
     def ahead(self) -> int:
         """How many more orders it takes now although no slot is free: of a model with short runs, one after the other."""
-        signature = self.signature
-        if signature is None or signature.is_async or signature.batch is not None:
+        room, signature = self._flight.ahead.room, self.signature
+        if room <= 0 or signature is None or signature.is_async or signature.batch is not None:
             return 0
-        return 0 if not self.ready or self._unanswered or self.frozen else self._flight.ahead.room
+        return 0 if not self.ready or self._unanswered or self._pulse.frozen else room
 
     # Orders
 

@@ -20,6 +20,7 @@ from cog.prediction.states import following
 _log: Final = logging.getLogger("cog.prediction")
 
 _text: Final[Callable[[str], str]] = encode_basestring
+_FAR: Final = 1 << 64  # a number that far from 0 may be one that Python does not write
 _object: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -150,7 +151,7 @@ class Prediction:
         self._result = event.payload
         self._recorded, self.metrics = self.metrics, self.metrics.copy()
         if self.timings is not NO_TIMINGS:
-            for name, value in self.timings._asdict().items():
+            for name, value in zip(Timings._fields, self.timings, strict=True):
                 if value:
                     self.metrics.setdefault(name, value)  # a figure of the model's own is not replaced
         if event.predict_time is not None:
@@ -208,12 +209,13 @@ class Prediction:
 
 
 def _json(metrics: dict[str, object]) -> str:
-    if not metrics:
-        return "{}"
-    seconds = metrics.get("predict_time")
-    if len(metrics) == 1 and type(seconds) is float and isfinite(seconds):  # of most there is nothing else
-        return f'{{"predict_time":{seconds!r}}}'
-    return _object(metrics)
+    """As text. Of most there are nothing but figures, for which to make an encoder would cost more than all the rest."""
+    parts = []
+    for name, value in metrics.items():
+        if not (type(value) is float and isfinite(value)) and not (type(value) is int and abs(value) < _FAR):
+            return _object(metrics)
+        parts.append(f"{_text(name)}:{value!r}")
+    return f"{{{','.join(parts)}}}"
 
 
 _second: tuple[int, str] = (-1, "")

@@ -15,7 +15,7 @@ from cog.backend.protocol import Order, Run
 from cog.errors import CogError, NotReady
 from cog.files.fetch import make_folder
 from cog.prediction.events import Done, Event, Output, Started, Status
-from cog.prediction.record import Prediction
+from cog.prediction.record import Prediction, Timings
 from cog.prediction.request import PredictionRequest
 from cog.service.courier import Courier
 from cog.service.intake import TAKEN, InputFile, Intake
@@ -176,7 +176,8 @@ class Journey:
     def _note_wait(self, waited: float) -> None:
         if waited > 0.001 or self.rule is not None:  # a slot that was free is no queue
             size = 0 if self.rule is None else self.company
-            self.prediction.timings = self.prediction.timings._replace(queue_time=waited, batch_size=size)
+            _, download, upload, _ = self.prediction.timings
+            self.prediction.timings = Timings(waited, download, upload, size)
 
     @property
     def kin(self) -> tuple[int, bytes]:
