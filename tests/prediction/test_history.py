@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cog.prediction.events import Done, Log, Metric, Output, Started, Status
-from cog.prediction.history import MOST, STARTED, History, Place, Told
+from cog.prediction.history import MOST, STARTED, History, Place
 from cog.prediction.record import Prediction
 
 
@@ -28,7 +28,7 @@ class Reader:
 def filled(capacity: int, count: int) -> History:
     history = History(capacity)
     for number in range(count):
-        history.add(Output(b"%d" % number))
+        history.add(b"%d" % number)
     return history
 
 
@@ -57,7 +57,7 @@ def test_what_nobody_reads_is_let_go() -> None:
 def test_a_reader_is_caught_up_beyond_the_capacity() -> None:
     history, reader = History(10), Reader(STARTED)
     history.readers = [reader]
-    events = [Output(b"%d" % number) for number in range(5000)]
+    events = [b"%d" % number for number in range(5000)]
     for event in events[:3000]:
         history.add(event)
     assert reader.read(history) == events[:3000]
@@ -95,10 +95,10 @@ def test_pieces_are_small_but_never_empty() -> None:
 
 def test_a_prediction_notes_what_it_tells_and_nothing_else() -> None:
     prediction = Prediction("p", b"{}", created_at=0.0, streams=True, capacity=100)
-    events: list[Told] = [Log("a\n", "stderr"), Output(b"1"), Metric("m", 1, "increment")]
+    log, metric = Log("a\n", "stderr"), Metric("m", 1, "increment")
     prediction.publish(Started(0.0))
-    for event in events:
+    for event in (log, Output(b"1"), metric):
         prediction.publish(event)
     prediction.publish(Done(Status.SUCCEEDED, 1.0))
-    assert prediction.history.after(STARTED) == events
+    assert prediction.history.after(STARTED) == [log, b"1", metric]
     assert prediction.history.at(prediction.history.count) == Place(4, 1, 2)

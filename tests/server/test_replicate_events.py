@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cog.prediction.events import Log, Output
+from cog.prediction.events import Log
 from cog.prediction.history import STARTED, Place, Told
 from cog.server.replicate_stream import PlainScript
 
@@ -32,7 +32,7 @@ def test_every_text_arrives(given: list[tuple[bool, object]]) -> None:
     told: list[Told] = [
         Log(chunk, "stdout")
         if logged and isinstance(chunk, str)
-        else Output(json.dumps(chunk, ensure_ascii=len(str(chunk)) % 2 == 0).encode())
+        else json.dumps(chunk, ensure_ascii=len(str(chunk)) % 2 == 0).encode()
         for logged, chunk in given
     ]
     script = PlainScript("id", 1.5)
@@ -43,8 +43,8 @@ def test_every_text_arrives(given: list[tuple[bool, object]]) -> None:
         if isinstance(event, Log):
             assert (name, data) == ("logs", re.sub("\r\n?", "\n", event.text))
         else:
-            assert isinstance(event, Output)
-            value = msgspec.json.decode(event.payload)
+            assert isinstance(event, bytes)
+            value = msgspec.json.decode(event)
             assert name == "output"
             assert (
                 data == re.sub("\r\n?", "\n", value) if isinstance(value, str) else json.loads(data) == value

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from cog.prediction.chunks import SMALL
-from cog.prediction.events import Log, Metric, Output
+from cog.prediction.events import Log, Metric
 from cog.prediction.metrics import size
 
-Told: TypeAlias = Log | Output | Metric
+# What is told to readers. A chunk of output is its JSON text alone: with an object around each the chunks of 32 streams do
+# not fit into the cache of a processor (docs/performance.md).
+Told: TypeAlias = Log | bytes | Metric
 
 # Events that are told anew to who comes later, unless COG_STREAM_HISTORY_CAPACITY says otherwise. From the contract.
 CAPACITY: Final = 1024
@@ -35,7 +37,7 @@ class Place(NamedTuple):
     def past(self, event: Told) -> Place:
         """The place behind `event`."""
         match event:
-            case Output():
+            case bytes():
                 return Place(self.events + 1, self.chunks + 1, self.characters)
             case Log(text):
                 return Place(self.events + 1, self.chunks, self.characters + len(text))
@@ -99,7 +101,7 @@ class History:
                 break
             dropped += 1
             self._size -= _held(event)
-            if type(event) is Output:
+            if type(event) is bytes:
                 chunks += 1
             elif type(event) is Log:
                 characters += len(event.text)
@@ -144,8 +146,8 @@ class History:
 
 def _held(event: Told) -> int:
     """What it takes here, beside the record."""
-    if type(event) is Output:
-        length = len(event.payload)
+    if type(event) is bytes:
+        length = len(event)
         return _PER_EVENT + length if length <= SMALL else _PER_EVENT
     if type(event) is Log:
         return _PER_EVENT + len(event.text)
@@ -155,4 +157,4 @@ def _held(event: Told) -> int:
 
 def _told(event: Told) -> int:
     """About how much it is to tell."""
-    return len(event.payload) if type(event) is Output else _held(event)
+    return len(event) if type(event) is bytes else _held(event)

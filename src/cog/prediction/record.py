@@ -116,7 +116,7 @@ class Prediction:
         match event:
             case Output():  # first, since models yield a million chunks
                 self.chunks.append(event.payload)
-                self.history.add(event)
+                self.history.add(event.payload)
             case Log():
                 self.logs.append(event.text)
                 self.history.add(event)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from cog.prediction.events import Log, Metric, Output
+from cog.prediction.events import Log, Metric
 from cog.prediction.history import Place, Told
 
 KEEP_ALIVE: Final = b": keep-alive\n\n"
@@ -22,6 +22,7 @@ LAGGED: Final = "SSE stream lagged; events were dropped"
 # A chunk of output over this many bytes is handed on as it is, all else in one piece.
 _LARGE: Final = 64 * 1024
 
+_CHUNK: Final = b'event: output\ndata: {"chunk":%b,"index":%d}\nid: %b-%d-%d-%d\n\n'
 _text: Final = json.JSONEncoder(ensure_ascii=False).encode
 _ID: Final = re.compile(r"([0-9a-f]{1,16})-(?:end|([0-9]{1,15})-([0-9]{1,15})-([0-9]{1,15}))", re.ASCII)
 
@@ -50,21 +51,19 @@ class Script:
         count, chunks, characters = place
         for event in events:
             count += 1
-            match event:
-                case Output(payload):
-                    head, tail = b'event: output\ndata: {"chunk":', b',"index":%d}' % chunks
-                    chunks += 1
-                    if len(payload) > _LARGE:
-                        parts += (b"".join((*small, head)), payload)
-                        small = [tail]
-                    else:
-                        small += (head, payload, tail)
-                case Log(text, source):
-                    characters += len(text)
-                    data = f'event: log\ndata: {{"data":{_text(text)},"source":"{source}"}}'
-                    small.append(data.encode("utf-8", "replace"))
-                case Metric():
-                    small.append(_metric(event))
+            if type(event) is bytes:
+                chunks += 1
+                if len(event) <= _LARGE:
+                    small.append(_CHUNK % (event, chunks - 1, run, count, chunks, characters))
+                    continue
+                parts += (b"".join((*small, b'event: output\ndata: {"chunk":')), event)
+                small = [b',"index":%d}' % (chunks - 1)]
+            elif type(event) is Log:
+                characters += len(event.text)
+                data = f'event: log\ndata: {{"data":{_text(event.text)},"source":"{event.source}"}}'
+                small.append(data.encode("utf-8", "replace"))
+            elif type(event) is Metric:
+                small.append(_metric(event))
             small.append(b"\nid: %b-%d-%d-%d\n\n" % (run, count, chunks, characters))
         if small:
             parts.append(b"".join(small))
@@ -72,7 +71,7 @@ class Script:
 
     def returned(self, payload: bytes, place: Place) -> list[bytes]:
         """What a model has put out that does not yield: as a chunk, so that every model's output is among the events."""
-        return [] if payload == b"null" else self.events((Output(payload),), place)[0]
+        return [] if payload == b"null" else self.events((payload,), place)[0]
 
     def completed(self, body: bytes) -> tuple[bytes, ...]:
         """The end; `body` is the prediction as clients see it. An input is in it as it was sent, perhaps on many lines."""

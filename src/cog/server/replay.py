@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from cog.prediction.events import Log, Output
+from cog.prediction.events import Log
 from cog.prediction.history import STARTED, Place, Told
 from cog.schema.validate import LARGE
 from cog.server.events import Script
@@ -91,7 +91,7 @@ def _parts(kept: Kept, script: Script, had: Place, *, yields: bool) -> Sequence[
     if len(shown.logs) > had.characters:
         told.append(Log(shown.logs[had.characters :], "stdout"))
     if chunks is not None:
-        told += (Output(bytes(chunk)) for chunk in chunks[had.chunks :])
+        told += (bytes(chunk) for chunk in chunks[had.chunks :])
     place = had if had.events else STARTED
     parts, place = script.events(told, place)
     if not yields and had.chunks == 0:

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from cog.prediction.events import Log, Metric, Output
+from cog.prediction.events import Log, Metric
 from cog.prediction.history import STARTED, Place, Told
 from cog.server.events import Script
 from cog.server.stream import Broadcast
@@ -44,8 +44,8 @@ class PlainScript(Script):
         for event in events:
             place = place.past(event)
             match event:
-                case Output(payload):
-                    parts.append(self._told("output", _text_of(payload), place))
+                case bytes():
+                    parts.append(self._told("output", _text_of(event), place))
                 case Log(text):
                     parts.append(self._told("logs", text, place))
                 case Metric():
@@ -85,7 +85,7 @@ class PlainBroadcast(Broadcast):
             told.append(Log(str(self._prediction.logs)[place.characters : begin.characters], "stdout"))
         first, text = self._prediction.chunks.around(place.chunks)
         chunks = _taken_apart(text)[place.chunks - first : begin.chunks - first]
-        told += map(Output, chunks)
+        told += chunks
         start = Place(max(place.events, STARTED.events), place.chunks, place.characters)
         parts, behind = self._script.events(told, start)
         if behind.chunks >= begin.chunks or not chunks:
