@@ -265,7 +265,8 @@ def test_a_client_that_is_gone_before_its_refusal_is_no_error(serve: Any, tmp_pa
 
 async def ask(app: Any, *sent: bytes) -> bytes:
     sockets = bind("127.0.0.1", 0)
-    listener = Listener(app, sockets, client_timeout=5)
+    at_once = app.at_once if isinstance(app, Application) else lambda _: False
+    listener = Listener(app, sockets, client_timeout=5, at_once=at_once)
     await listener.open()
     reader, writer = await asyncio.open_connection("127.0.0.1", sockets[0].getsockname()[1])
     for one in sent:
@@ -299,6 +300,33 @@ def test_a_defect_is_a_500_in_json_and_logged_once(request_: bytes, caplog: pyte
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert record.exc_info is not None
     assert "AttributeError" in str(record.exc_info)
+
+
+def test_one_in_what_needs_no_task_is_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    app = Application(Broken(), lambda: routed(Broken(), BrokenRoutes()))
+    known = post({"x": 1})
+    data = b""
+
+    async def one_after_another() -> None:
+        nonlocal data
+        sockets = bind("127.0.0.1", 0)
+        listener = Listener(app, sockets, client_timeout=5, at_once=app.at_once)
+        await listener.open()
+        reader, writer = await asyncio.open_connection("127.0.0.1", sockets[0].getsockname()[1])
+        for _ in range(4):
+            writer.write(known)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+            data += head + await reader.readexactly(length)
+        writer.close()
+        await writer.wait_closed()
+        await listener.close(5)
+
+    asyncio.run(one_after_another())
+    assert data.count(b"HTTP/1.1 500 Internal Server Error\r\n") == 4
+    assert data.count(b'{"error":"an error of the server; its log says more","status":"failed"}') == 4
+    records = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(records) == 4
 
 
 def test_an_answer_that_fails_half_way_is_no_whole_one(caplog: pytest.LogCaptureFixture) -> None:

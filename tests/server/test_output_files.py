@@ -67,6 +67,7 @@ MODEL = """
     def odd(): return [write("a #1? b%c.txt", b"odd"), write("é.png", b"e")]
     def located(): return [write("relative.txt"), write("absolute.txt"), write("moved.txt", b"moved")]
     def refused(): return [write("fine.txt"), write("refused.txt")]
+    def no_text(): return write(os.fsdecode(b"refused-\\xff.txt"))
     def held(): return write("held.txt")
     def quick(): return "quick"
 
@@ -244,7 +245,7 @@ class Bucket:
             return Reply(201, headers={"location": "https://cdn.example.com/8.txt?token=s3cret"})
         elif name == "moved.txt" and incoming.path.startswith("/up/"):
             return Reply(307, headers={"location": f"/elsewhere/{name}?token=s3cret"})
-        elif name == "refused.txt":
+        elif name.startswith("refused"):
             return Reply(403, b"no such bucket")
         return Reply()
 
@@ -364,6 +365,13 @@ def test_a_failed_upload_fails_the_prediction(server: Server, got: list[Incoming
     assert "403 Forbidden" in error
     assert "s3cret" not in error
     assert len([upload for upload in got if upload.path == "/up/refused.txt"]) == 1
+
+
+def test_a_name_that_is_no_text_is_told_as_well_as_it_can_be(server: Server) -> None:
+    """Twice: a client whose head is known is answered in another way, and must be answered too."""
+    for _ in range(3):
+        error = failed(server, "no_text")
+        assert error.startswith("UploadError: the output file refused-?.txt could not be uploaded: "), error
 
 
 def test_the_model_is_free_while_files_are_uploaded(

@@ -117,7 +117,7 @@ class Seat:
 
     async def _goes_on(self, life: Life) -> bool:
         """Whether there is to be another worker after this one; waits for as long as that takes."""
-        if self._employer.stopping or self.given_up:
+        if not self._wanted:
             return False
         if not life.was_ready and not self._employer.once_ready:
             return False  # the first setup failed: the server stays for inspection
@@ -136,4 +136,8 @@ class Seat:
         pause = RETRY if hopeless else self._deaths.pause
         self._news.replaced(self.index, fate, pause)
         await asyncio.sleep(pause)
-        return not self._employer.stopping
+        return self._wanted
+
+    @property
+    def _wanted(self) -> bool:
+        return not (self._employer.stopping or self.given_up)

@@ -195,6 +195,8 @@ class Worker:
 
     def retire(self, why: str, *, grace: float = 0.0) -> None:
         """Give it no more runs; it ends after those it has, by itself if it does so within `grace` seconds."""
+        if self.ended.is_set():
+            return
         self.retiring = True
         self._farewell = why, grace
         if not self._flight.begun:
@@ -219,7 +221,7 @@ class Worker:
     def kill(self, why: str) -> None:
         """End it and all its children now; `why` goes to the log, its runs end by what was asked of them."""
         self._expected = self._expected or why
-        if self._process is not None:
+        if self._process is not None and not self.ended.is_set():  # its number may be another's by then
             self._process.kill()
 
     # Events

@@ -20,7 +20,6 @@ from cog.prediction.states import following
 _log: Final = logging.getLogger("cog.prediction")
 
 _text: Final[Callable[[str], str]] = encode_basestring
-_FAR: Final = 1 << 64  # a number that far from 0 may be one that Python does not write
 _object: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -187,7 +186,8 @@ class Prediction:
             f',"started_at":{timestamp(self.started_at)}'
             f',"completed_at":{timestamp(self.completed_at if ended else None)}}}'
         )
-        body = b"".join((head.encode(), b'"input":', self.input, b',"output":', self.output(), tail.encode()))
+        parts = (_utf8(head), b'"input":', self.input, b',"output":', self.output(), _utf8(tail))
+        body = b"".join(parts)
         if ended and self.status in TERMINAL:
             self._rendered = body  # nothing changes any more; the client and the store get the same bytes
         return body
@@ -200,19 +200,24 @@ class Prediction:
     def summary(self) -> bytes:
         """The prediction in a list of predictions: without input, output and logs."""
         error = "null" if self.error is None else _text(self.error)
-        return (
+        return _utf8(
             f'{{"id":"{self.id}","error":{error},"status":"{self.status.value}"'
             f',"metrics":{_json(self._shown_metrics())}'
             f',"created_at":{timestamp(self.created_at)},"started_at":{timestamp(self.started_at)}'
             f',"completed_at":{timestamp(self.completed_at)}}}'
-        ).encode()
+        )
+
+
+def _utf8(text: str) -> bytes:
+    """Half of a character, as the name of a file may have it, has no UTF-8: it is replaced."""
+    return text.encode("utf-8", "replace")
 
 
 def _json(metrics: dict[str, object]) -> str:
     """As text. Of most there are nothing but figures, for which to make an encoder would cost more than all the rest."""
     parts = []
     for name, value in metrics.items():
-        if not (type(value) is float and isfinite(value)) and not (type(value) is int and abs(value) < _FAR):
+        if type(value) is not int and not (type(value) is float and isfinite(value)):
             return _object(metrics)
         parts.append(f"{_text(name)}:{value!r}")
     return f"{{{','.join(parts)}}}"

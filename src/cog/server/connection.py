@@ -263,7 +263,7 @@ class Connection(asyncio.Protocol):
             self.read_on()
 
     def _go_on(self) -> None:
-        if self._waiting and not self.full:
+        if self._waiting and self.running is None and not self.full:
             self._start(*self._waiting.popleft())
         if self._held:
             self._read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from cog.errors import CogError, RequestError
@@ -15,6 +15,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus
 }
+_JSON: Final = b"content-type: application/json\r\n"
 _BODILESS: Final = frozenset({204, 304})  # RFC 9110, section 6.4.1
 # Answers up to this many bytes go out in one piece with their head; a larger one is not copied for that.
 _ONE_PIECE: Final = 64 * 1024
@@ -54,7 +55,7 @@ class Line(Protocol):
 
 
 class Exchange:
-    """`receive` and `send` are ASGI's; the rest is for the connection."""
+    """`receive` and `send` are ASGI's; `known` is its head, if that was known when it came."""
 
     __slots__ = (
         "_broken", "_chunked", "_expects", "_fixed", "_given", "_head", "_left", "_line", "_parts", "_scope", "_woken",
@@ -198,24 +199,20 @@ class Exchange:
             self._wake()
             self._line.answered(self)
 
+    # What answers without a task, or without waiting, calls
+
     def reply(self, answer: Answer) -> None:
-        """Send a whole answer, at once; nothing may follow."""
+        """Send a whole answer to a request that is no HEAD, at once; nothing may follow."""
         if self.gone or self.answered:
             return
-        lines = [_STATUS[answer.status], self._line.date, b"content-type: application/json\r\n"]
-        lines.append(b"content-length: %d\r\n" % len(answer.body))
-        lines += [b"%b: %b\r\n" % pair for pair in answer.headers]
-        if not (self.keep_alive and self.whole) or self._line.last:
-            self.keep_alive = False
-            lines.append(b"connection: close\r\n")
+        lines = [_JSON, b"content-length: %d\r\n" % len(answer.body), *self._lines(answer.headers)]
+        head = self._headed(answer.status, lines)
         self.started = self.answered = True
         self._parts.clear()
-        lines.append(b"\r\n")
         if len(answer.body) <= _ONE_PIECE:
-            lines.append(answer.body)
-            self._line.write(b"".join(lines))
+            self._line.write(head + answer.body)
         else:
-            self._line.write(b"".join(lines))
+            self._line.write(head)
             self._line.write(answer.body)
         self._line.answered(self)
 
@@ -233,20 +230,12 @@ class Exchange:
         """True when the client takes nothing more for now, or is gone."""
         return self.gone or self._line.full
 
+    # How an answer stands on the wire
+
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.started = True
-        lines = [_STATUS[status], self._line.date]
-        length = None
-        for name, value in headers:
-            if name == b"connection":
-                self.keep_alive = self.keep_alive and value.lower() != b"close"
-                continue
-            if name == b"content-length":
-                length = int(value)
-            lines.append(b"%b: %b\r\n" % (name, value))
-        if not self.keep_alive or self._line.last or not (self.whole or self._rest_is_small()):
-            self.keep_alive = False
-            lines.append(b"connection: close\r\n")
+        lines = self._lines(headers)
+        length = next((int(value) for name, value in headers if name == b"content-length"), None)
         if self.scope["method"] == "HEAD" or status in _BODILESS:
             self._left = -1
         elif length is not None:
@@ -257,12 +246,29 @@ class Exchange:
         else:  # an answer whose end is the end of the connection
             self._left = -1
             self.keep_alive = False
-        head = b"".join(lines)
-        if head.count(b"\n") != len(lines):
-            raise RuntimeError("a header of an answer has a line break in it")
-        self._head = head + b"\r\n"
+        self._head = self._headed(status, lines)
         if length is None:
             self._flush_head()
+
+    def _lines(self, headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+        """Those that the application gives, but for what it says of the connection, which is heeded."""
+        lines = []
+        for name, value in headers:
+            if name == b"connection":
+                self.keep_alive = self.keep_alive and value.lower() != b"close"
+            else:
+                lines.append(b"%b: %b\r\n" % (name, value))
+        return lines
+
+    def _headed(self, status: int, lines: list[bytes]) -> bytes:
+        """The head with these lines, and those of ours."""
+        if not self.keep_alive or self._line.last or not (self.whole or self._rest_is_small()):
+            self.keep_alive = False
+            lines.append(b"connection: close\r\n")
+        head = b"".join((_STATUS[status], self._line.date, *lines))
+        if head.count(b"\n") != len(lines) + 2:
+            raise RuntimeError("a header of an answer has a line break in it")
+        return head + b"\r\n"
 
     def _rest_is_small(self) -> bool:
         """True when what the client still sends is worth reading, so that the connection can be kept."""

@@ -8,10 +8,11 @@ from typing import Final
 from cog.server.manner import Manner
 from cog.server.wire import Scope
 
-# Heads that are kept, and bytes of the longest one. When there are more all are forgotten: a client whose heads are never
-# the same ones (a trace has an id of its own) must not cost memory, and nobody else more than one reading.
+# Heads that are kept, bytes of the longest one, and heads that were seen once. When there are more of either all of them are
+# forgotten: a client whose heads are never the same ones (a trace has an id of its own) must cost next to nothing.
 _MOST: Final = 1024
 _LONGEST: Final = 2048
+_SEEN: Final = 4096
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: ?(\d{1,9})(?=\r\n)", re.IGNORECASE)
 _FRAMING: Final = (b"content-length", b"transfer-encoding")
@@ -44,7 +45,8 @@ class Known:
 
 
 class Heads:
-    """Those of whole POST requests, by their bytes without the line of the length.
+    """Those of POST requests that come alone and whole in one piece, by their bytes without the line of the length; kept when
+    they come for the second time.
 
     Only what the parser has read before is found here, byte for byte, and a line of digits between two other lines: so
     nothing is taken for a request that the parser would refuse, or would end in another place.
@@ -52,6 +54,11 @@ class Heads:
 
     def __init__(self) -> None:
         self._known: dict[bytes, Known] = {}
+        self._seen: set[int] = set()  # their hashes
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._known)
 
     def find(self, data: bytes) -> tuple[Known, bytes] | None:
         """The head and the body, if `data` is one whole request whose head is known."""
@@ -69,12 +76,24 @@ class Heads:
         length = _LENGTH.search(data, 0, end + 2)
         if length is None or end > _LONGEST or len(data) - end - 4 != int(length[1]):
             return
-        names = [name for name, _ in scope["headers"]]
-        if scope["method"] != "POST" or b"expect" in names or sum(map(names.count, _FRAMING)) != 1:
-            return
         key = data[: length.start()] + data[length.end() : end]
+        if self._is_new(hash(key)) or not key.startswith(
+            b"POST "
+        ):  # what the parser passes over may stand before
+            return
+        names = [name for name, _ in scope["headers"]]
+        if b"expect" in names or sum(map(names.count, _FRAMING)) != 1:
+            return
         if _FOLDED.search(key) is not None:  # a line that goes on in the next one
             return
         if len(self._known) >= _MOST:
             self._known.clear()
         self._known[key] = Known(scope)
+
+    def _is_new(self, number: int) -> bool:
+        if number in self._seen:
+            return False
+        if len(self._seen) >= _SEEN:
+            self._seen.clear()
+        self._seen.add(number)
+        return True

@@ -126,13 +126,15 @@ class Lifecycle:
             )  # a signal comes in the middle of anything
 
     def _spread(self, news: asyncio.Event) -> None:
-        if self._told:
-            self._first()
-        news.set()
+        try:
+            if self._told:
+                self._first()
+        finally:
+            news.set()
 
     def begin_with(self, first: Callable[[], object]) -> None:
-        """Call `first` when the end is told from now on, before anything else that the loop has to do: who has read in the
-        log that the server ends must not be let in any more. It may be called again."""
+        """Call `first` when the end is told from now on, before anything that comes after that: who has read in the log that
+        the server ends must not be let in any more."""
         self._first = first
 
     async def ended(self) -> None:

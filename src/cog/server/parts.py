@@ -197,7 +197,7 @@ class Server:
 
             self._lifecycle.begin_with(close)
             await self._lifecycle.ended()
-            close()  # where the end was told before
+            close()  # once more does no harm, and the end may have been told before
             settings = self._settings
             await asyncio.gather(
                 *(service.drain(settings.drain_timeout, settings.cancel_grace) for service in services)

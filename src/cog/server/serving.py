@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from cog.errors import CogError
 from cog.server.exchange import Exchange
 from cog.server.traffic import App, AtOnce
-from cog.server.wire import Receive, Scope, Send, error_answer
+from cog.server.wire import Answer, Receive, Scope, Send, error_answer
 
 log = logging.getLogger("cog.server")
 
@@ -27,6 +28,16 @@ def serve_at_once(exchange: Exchange, at_once: AtOnce) -> bool:
         exchange.reply(error_answer(CogError(_DEFECT)))
     exchange.let_go()
     return True
+
+
+def answer_safely(exchange: Exchange, make: Callable[[], Answer]) -> None:
+    """Send what `make` gives, or say that it could not be made: where nobody else would answer the client."""
+    try:
+        answer = make()
+    except Exception:  # noqa: BLE001
+        _report(exchange)
+        answer = error_answer(CogError(_DEFECT))
+    exchange.reply(answer)
 
 
 async def serve(exchange: Exchange, app: App) -> bool:

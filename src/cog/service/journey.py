@@ -140,6 +140,9 @@ class Journey:
 
     def _ask_slot(self) -> None:
         self.queued_at = time.perf_counter()
+        self._wait_for_slot()
+
+    def _wait_for_slot(self) -> None:
         self._places.ask_slot(self)
         if self._run is None and self.holds_place:
             self.prediction.place = partial(self._places.position, self)
@@ -207,6 +210,8 @@ class Journey:
 
     def abandon(self, error: str) -> None:
         """End it here and now, since what it waits for will not come; `error` says why, if nobody has cancelled it."""
+        if self._task is not None:
+            self._task.cancel()  # should it ever go on
         self._task = self._queue = self._run = None
         self.prediction.place = None
         self._end_as(Done(Status.CANCELED, time.time()) if self._canceled else _failed(error))
@@ -234,9 +239,9 @@ class Journey:
     def take(self, event: Event) -> None:
         """The next event of the run. The slot is free again at `Done`, whatever still happens to its files."""
         if type(event) is Done:
-            self._run = None  # it holds this very method: without the circle both are gone at once
+            self._run = None  # it holds this very method
             if event.unseen and self._order is not None and self._verdict is None and not self._canceled:
-                self._places.ask_slot(self)  # it has waited in vain since it asked for the first one
+                self._wait_for_slot()  # it has waited in vain since it asked for the first one
                 return
             self._give_back()
             if event.predict_time is not None:
@@ -301,8 +306,8 @@ class Journey:
         return event._replace(payload=payload, files=())
 
     def _apply(self, event: Event) -> None:
-        if self.prediction.status.terminal:
-            return  # it was abandoned
+        if self.prediction.status.terminal:  # it was abandoned
+            return
         try:
             self.prediction.publish(event)
         except Exception as error:  # noqa: BLE001
