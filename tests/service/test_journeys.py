@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import tempfile
 import threading
@@ -240,7 +241,9 @@ def test_an_order_that_was_never_read_starts_once_for_its_client() -> None:
         stage.backend.become(State.STARTING, 1)
         run.die(unseen=True)
         assert (prediction.status, stage.service.full) == (Status.PROCESSING, True)
+        assert json.loads(prediction.render())["metrics"] == {"queue_position": 1}
         stage.backend.become(State.READY, SLOTS)
+        assert json.loads(prediction.render())["metrics"] == {}
         (again,) = stage.backend.runs
         assert again.order == run.order
         again.put(Log("hello\n", "stdout"))
