@@ -90,8 +90,8 @@ class ScriptedBackend:
         return self.slots - len(self.runs)
 
     @property
-    def ahead(self) -> int:
-        return 0
+    def room(self) -> int:
+        return self.free
 
     async def start(self, watcher: Watcher) -> None:
         self.watcher = watcher

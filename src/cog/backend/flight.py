@@ -47,8 +47,9 @@ class Flight:
     def finish(self, run: WorkerRun, done: Done) -> None:
         """A run has ended."""
         del self.begun[run.number]
-        for number, _ in run.members:
-            self._members.pop(number, None)
+        if self._members:
+            for number, _ in run.members:
+                self._members.pop(number, None)
         run.ended = True
         run.disarm()
         run.sink(run.verdict(done))

@@ -101,9 +101,9 @@ class LocalBackend:
         return workers[0].free if len(workers) == 1 else sum(worker.free for worker in workers)
 
     @property
-    def ahead(self) -> int:
-        """Of a worker that is alone: an order must not wait for one while another one is free."""
-        return self._workers[0].ahead if len(self._workers) == 1 else 0
+    def room(self) -> int:
+        """Slots that are free. A worker that is alone takes orders ahead: one must not wait for it while another is free."""
+        return self._workers[0].room if len(self._workers) == 1 else self.free
 
     @property
     def busy(self) -> int:
@@ -140,7 +140,7 @@ class LocalBackend:
                 return worker.run(order, sink)
             except NotReady:
                 continue  # it has just died, and has no free slot any more: the next one
-        if self.ahead > 0:
+        if self.room > 0:
             return self._workers[0].run(order, sink)
         raise NotReady("no worker has a free slot")
 

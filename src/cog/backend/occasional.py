@@ -171,9 +171,9 @@ class Occasional:
         return 0 if self._errand is not None else 1
 
     @property
-    def ahead(self) -> int:
-        """None: a worker comes with its run."""
-        return 0
+    def room(self) -> int:
+        """No more: a worker comes with its run."""
+        return self.free
 
     async def start(self, watcher: Watcher) -> None:
         """Begin; nothing is started."""

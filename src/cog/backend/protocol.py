@@ -111,14 +111,15 @@ class Backend(Protocol):
         """How many more there can be now."""
 
     @property
-    def ahead(self) -> int:
-        """How many orders it takes now although no slot is free: they begin, and tell so, when one is."""
+    def room(self) -> int:
+        """How many orders it takes now: also where no slot is free, when it takes some ahead. Those begin, and tell so, when
+        one is."""
 
     async def start(self, watcher: Watcher) -> None:
         """Begin to set the model up; returns before that is done."""
 
     def run(self, order: Order, sink: Sink) -> Run:
-        """Start a run; `free` or `ahead` must be over 0.
+        """Start a run; `room` must be over 0.
 
         Raises:
             NotReady: there is no free slot.

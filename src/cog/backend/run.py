@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Protocol
 
 from cog.backend.protocol import Member, Order, Sink
@@ -92,9 +92,9 @@ class WorkerRun:
         return len(self._members) or 1
 
     @property
-    def members(self) -> Iterator[tuple[int, Member]]:
+    def members(self) -> Iterable[tuple[int, Member]]:
         """Each prediction of a batch with its number, as `StartBatch` counts."""
-        return enumerate(self._members, self.number + 1)
+        return enumerate(self._members, self.number + 1) if self._members else ()
 
     @property
     def folders(self) -> list[str]:

@@ -110,9 +110,9 @@ class Succession:
         return self._current.backend.free
 
     @property
-    def ahead(self) -> int:
+    def room(self) -> int:
         """Of the version in charge."""
-        return self._current.backend.ahead
+        return self._current.backend.room
 
     def run(self, order: Order, sink: Sink) -> Run:
         """Start a run on the version that its input was checked for, if that is there, else on the one in charge."""

@@ -123,12 +123,14 @@ class Worker:
         return self.slots - len(self._flight.begun)
 
     @property
-    def ahead(self) -> int:
-        """How many more orders it takes now although no slot is free: of a model with short runs, one after the other."""
-        room, signature = self._flight.ahead.room, self.signature
-        if room <= 0 or signature is None or signature.is_async or signature.batch is not None:
+    def room(self) -> int:
+        """How many more orders it takes now: as it has free slots, or ahead, of a model with short runs, one after the other."""
+        if not self.ready or self._unanswered or self._pulse.frozen:
             return 0
-        return 0 if not self.ready or self._unanswered or self._pulse.frozen else room
+        free, signature = self.slots - len(self._flight.begun), self.signature
+        if free > 0 or signature is None or signature.is_async or signature.batch is not None:
+            return free
+        return self._flight.ahead.room
 
     # Orders
 

@@ -41,6 +41,8 @@ class Timings(NamedTuple):
 
 
 NO_TIMINGS: Final = Timings()
+_NO_CHUNKS: Final = Chunks()
+_NO_LOGS: Final = LogText()
 
 
 class Prediction:
@@ -75,8 +77,8 @@ class Prediction:
         self.status = Status.STARTING
         self.started_at: float | None = None
         self.completed_at: float | None = None
-        self.chunks = Chunks()
-        self.logs = LogText()
+        self.chunks = _NO_CHUNKS  # of its own when there is something to put in
+        self.logs = _NO_LOGS
         self.error: str | None = None
         self.metrics: dict[str, object] = {}
         self._meter: Meter | None = None
@@ -114,11 +116,12 @@ class Prediction:
         status = following(self.status, event)
         match event:
             case Output():  # first, since models yield a million chunks
+                if self.chunks is _NO_CHUNKS:
+                    self.chunks = Chunks()
                 self.chunks.append(event.payload)
                 self.history.add(event.payload)
             case Log():
-                self.logs.append(event.text)
-                self.history.add(event)
+                self._print(event)
             case Started():
                 self.started_at = event.at
             case Metric():
@@ -127,6 +130,12 @@ class Prediction:
                 self._end(event)
         self.status = status
 
+    def _print(self, log: Log) -> None:
+        if self.logs is _NO_LOGS:
+            self.logs = LogText()
+        self.logs.append(log.text)
+        self.history.add(log)
+
     def _record(self, metric: Metric) -> None:
         if self._meter is None:
             self._meter = Meter()
@@ -134,8 +143,7 @@ class Prediction:
         if notice is None:
             self.history.add(metric)
         elif notice:
-            self.logs.append(notice)
-            self.history.add(Log(notice, "stderr"))
+            self._print(Log(notice, "stderr"))
 
     @property
     def history(self) -> History:

@@ -233,7 +233,7 @@ class Service:
         blocked: list[
             Journey
         ] = []  # they wait for an older version of the model, or their worker has just died
-        while line and (self.backend.free > 0 or self.backend.ahead > 0):
+        while line and self.backend.room > 0:
             together = line.next()
             if not together:
                 break  # they wait for company

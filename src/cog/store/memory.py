@@ -13,6 +13,8 @@ from cog.prediction.record import Prediction
 # From the contract: at most so many predictions and bytes, the oldest dropped first.
 MOST: Final = 10_000
 BYTES: Final = 256 * 1024 * 1024
+# Seconds between two looks for what is over its time, while predictions end.
+_LOOK_EVERY: Final = 0.1
 
 
 class Kept(NamedTuple):
@@ -47,6 +49,7 @@ class MemoryStore:
         # (A dict that is emptied from its front looks at every gap there, each time; an OrderedDict does not.)
         self._kept: OrderedDict[str, tuple[Status, float, float, bytes]] = OrderedDict()
         self._bytes = 0
+        self._looked = 0.0
 
     def notice(self, prediction: Prediction, event: Event) -> None:
         """Keep a prediction that has ended; one of the same id that ended earlier is forgotten."""
@@ -56,7 +59,12 @@ class MemoryStore:
         body = prediction.render()
         self._kept[prediction.id] = (prediction.status, prediction.created_at, event.at, body)
         self._bytes += len(body)
-        self._drop(event.at)
+        if (
+            len(self._kept) > self._most
+            or self._bytes > self._most_bytes
+            or event.at > self._looked + _LOOK_EVERY
+        ):
+            self._drop(event.at)
 
     def get(self, prediction_id: str, now: float) -> Kept | None:
         """The kept prediction of this id; `now` is in seconds since the epoch."""
@@ -79,6 +87,7 @@ class MemoryStore:
             self._bytes -= len(kept[3])
 
     def _drop(self, now: float) -> None:
+        self._looked = now
         horizon = now - self._keep
         while self._kept:
             oldest = next(iter(self._kept))
