@@ -56,31 +56,16 @@ class InputFile:
     path: str = ""
 
 
+@dataclass(slots=True, eq=False)  # frozen it takes three times as long to make
 class Intake:
     """A checked input. `public` is the JSON text that clients may see; `payload()` is for the model, which had
     `signature` when it was checked. Inputs of one model may share a call of it when they have the same `kin`."""
 
-    __slots__ = (
-        "_content",
-        "files",
-        "kin",
-        "public",
-        "signature",
-    )  # a frozen dataclass takes three times as long
-
-    def __init__(
-        self,
-        public: bytes,
-        files: tuple[InputFile, ...],
-        content: bytes | dict[str, object],
-        signature: Signature | None = None,
-        kin: bytes = b"",
-    ) -> None:
-        self.public: Final = public
-        self.files: Final = files
-        self._content = content
-        self.signature: Final = signature
-        self.kin: Final = kin
+    public: bytes
+    files: tuple[InputFile, ...]
+    _content: bytes | dict[str, object]
+    signature: Signature | None = None
+    kin: bytes = b""
 
     def payload(self) -> bytes:
         """The JSON text for the model; its files must have their paths by now."""
