@@ -22,14 +22,8 @@ _STATUSES: Final[dict[str, Ending]] = {
 
 def done_of(message: Ended, at: float) -> Done:
     """The end of a run, at `at` seconds since the epoch."""
-    return Done(
-        status=_STATUSES[message.status],
-        at=at,
-        payload=message.payload,
-        error=message.error,
-        predict_time=message.seconds,
-        files=files_of(message.files),
-    )
+    _, status, seconds, payload, error, files, _ = message
+    return Done(_STATUSES[status], at, payload, error, seconds, files_of(files))
 
 
 def files_of(files: list[list[str]]) -> tuple[OutputFile, ...]:

@@ -150,7 +150,8 @@ class Worker:
 
     def _begin_next(self) -> None:
         """What was sent ahead is begun, as far as there are slots."""
-        while (run := self._flight.next(self.slots)) is not None:
+        flight = self._flight
+        while flight.ahead.runs and (run := flight.next(self.slots)) is not None:
             if run.canceling:  # it has ended for its client, and the worker has not heard of that yet
                 run.deadline = self._loop.call_later(self.spec.cancel_grace, self._on_deaf, run)
                 return

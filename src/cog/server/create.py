@@ -31,7 +31,7 @@ from cog.server.exchange import Exchange
 from cog.server.heads import Known
 from cog.server.manner import Preference, accepts_event_stream, read_preference, trace_of
 from cog.server.replay import Replay, replay
-from cog.server.serving import answer_safely
+from cog.server.serving import defect
 from cog.server.stream import Subscriber, subscribe
 from cog.server.wire import (
     Answer,
@@ -87,7 +87,11 @@ class Reply:
         """Take one event."""
         if type(event) is Done:
             self._exchange.when_lost(None)  # another prediction may have its id from now on
-            answer_safely(self._exchange, lambda: Answer(200, prediction.render()))
+            try:
+                answer = Answer(200, prediction.render())
+            except Exception:  # noqa: BLE001  nobody else would answer the client
+                answer = defect(self._exchange)
+            self._exchange.reply(answer)
 
 
 class Create:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Final
 
 from cog.errors import CogError
@@ -15,7 +14,6 @@ log = logging.getLogger("cog.server")
 
 # What stands for a request that cannot be read.
 NO_REQUEST: Final[Scope] = {"type": "http", "method": "GET", "http_version": "1.1", "headers": []}
-_DEFECT: Final = "an error of the server; its log says more"
 
 
 def serve_at_once(exchange: Exchange, at_once: AtOnce) -> bool:
@@ -24,20 +22,9 @@ def serve_at_once(exchange: Exchange, at_once: AtOnce) -> bool:
         if not at_once(exchange):
             return False
     except Exception:  # noqa: BLE001
-        _report(exchange)
-        exchange.reply(error_answer(CogError(_DEFECT)))
+        exchange.reply(defect(exchange))
     exchange.let_go()
     return True
-
-
-def answer_safely(exchange: Exchange, make: Callable[[], Answer]) -> None:
-    """Send what `make` gives, or say that it could not be made: where nobody else would answer the client."""
-    try:
-        answer = make()
-    except Exception:  # noqa: BLE001
-        _report(exchange)
-        answer = error_answer(CogError(_DEFECT))
-    exchange.reply(answer)
 
 
 async def serve(exchange: Exchange, app: App) -> bool:
@@ -47,17 +34,18 @@ async def serve(exchange: Exchange, app: App) -> bool:
         if not (exchange.answered or exchange.gone):
             raise RuntimeError("the application has ended without a whole answer")
     except Exception:  # noqa: BLE001
-        _report(exchange)
+        answer = defect(exchange)
         if exchange.started:
             return exchange.answered
-        await error_answer(CogError(_DEFECT)).send(exchange.send)
+        await answer.send(exchange.send)
     return True
 
 
-def _report(exchange: Exchange) -> None:
-    """Tell of the exception that is handled now."""
+def defect(exchange: Exchange) -> Answer:
+    """Tell the log of the exception that is handled now; gives what the client is told."""
     scope = exchange.scope
     log.exception("a defect of the server: %s %s has failed", scope["method"], scope.get("path"))
+    return error_answer(CogError("an error of the server; its log says more"))
 
 
 def refusal(error: CogError) -> App:

@@ -7,7 +7,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -145,7 +144,7 @@ class Journey:
     def _wait_for_slot(self) -> None:
         self._places.ask_slot(self)
         if self._run is None and self.holds_place:
-            self.prediction.place = partial(self._places.position, self)
+            self.prediction.place = lambda: self._places.position(self)
 
     def start(self, run: Callable[[Order, Callable[[Event], None]], Run]) -> bool:
         """There is a slot: hand the input to the model. False when there was none after all (its worker has just died):
@@ -170,7 +169,8 @@ class Journey:
         self._run = run
         self.prediction.place = None
         self.company = company
-        self._note_wait(self._waited)
+        if self.prediction.started_at is not None:  # else that is told when it begins
+            self._note_wait(self._waited)
         self._intake = TAKEN  # which may be large, and the order as well
         # One that was sent ahead is surely given again when its worker dies.
         kept = len(order.payload) <= _GIVEN_AGAIN or self.prediction.started_at is None
