@@ -140,8 +140,7 @@ def test_j9_what_cannot_be_told_is_named(serve: Callable[..., Server]) -> None:
         for id in ids:
             server.wait_for(id)
         begin = time.monotonic()
-        server.process.terminate()
-        assert server.process.wait(DEADLINE) == 0
+        assert server.stop() == 0
         assert time.monotonic() - begin < 10
     named = [line["fields"] for line in server.lines if line["level"] == "ERROR"]
     found = {id for fields in named for id in fields.get("prediction_ids", [fields.get("prediction_id")])}

@@ -300,6 +300,7 @@ def test_without_a_history_all_is_live(serve: Any) -> None:
 @pytest.mark.parametrize("value", ["many", "-1", "1.5"])
 def test_an_unusable_capacity_is_a_warning(serve: Any, value: str) -> None:
     server = serve(SYNC, env={"COG_STREAM_HISTORY_CAPACITY": value})
+    server.wait_log("1024 is used")
     assert any("COG_STREAM_HISTORY_CAPACITY" in said and "1024 is used" in said for said in server.messages())
 
 

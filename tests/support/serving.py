@@ -159,7 +159,10 @@ class Server:
         """End the server; gives its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(timeout)
+        code = self.process.wait(timeout)
+        with self._changed:  # its last words are read; what it has left behind may hold the pipe for longer
+            self._changed.wait_for(lambda: self._closed, 2)
+        return code
 
     def workers(self) -> list[int]:
         """The process ids of its workers."""

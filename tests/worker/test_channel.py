@@ -184,7 +184,7 @@ await asyncio.sleep(20)
 """
     shown = ran(concurrent, code, "failed")
     assert shown["error"].startswith("RecursionError: ")
-    assert "by a fault of the server" in concurrent.log
+    concurrent.wait_log("by a fault of the server")
     (concurrent.folder / "beside-go").touch()
     assert concurrent.wait_for(other)["output"] == "lived"
     assert concurrent.get(f"/predictions/{other}").json()["logs"] == "along with it"

@@ -85,7 +85,7 @@ def test_the_old_key_predict(serve: Any) -> None:
     source = TOP + "class Predictor(BasePredictor):\n    def predict(self) -> str:\n        return 'old'"
     server = serve(source, config='predict: "run.py:Predictor"\n')
     assert server.predict().json()["output"] == "old"
-    assert any('deprecated field "predict": use "run" instead' in text for text in server.messages())
+    server.wait_log('deprecated field \\"predict\\": use \\"run\\" instead')
 
 
 MEETING = """

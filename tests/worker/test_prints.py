@@ -56,6 +56,7 @@ def test_prints_are_seen_while_the_model_runs(plain: Server) -> None:
     assert "last words" not in plain.messages()
     release(plain, "live")
     assert plain.wait_for(running)["logs"] == "first words\nlast words\n"
+    plain.wait_log("last words")
     line = next(line for line in plain.lines if line["fields"]["message"] == "last words")
     assert (line["fields"]["source"], line["fields"]["prediction_id"]) == ("stderr", running)
 
