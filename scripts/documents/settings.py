@@ -37,9 +37,9 @@ OTHERS: Final = {
         "`cog run --use-replicate-token`",
         "Handed to the model as `replicate_api_token`.",
     ),
-    "REPLICATE_API_BASE_URL": (
+    "COG_REGISTRY_API": (
         "`cog login`",
-        "Who is asked whose a token for `r8.im` is. Default: `https://api.replicate.com`.",
+        "Who is asked whose a token for `COG_REGISTRY_HOST` is. For `r8.im` that is `https://api.replicate.com`.",
     ),
     "COG_SKIP_DOCKER_CHECK": ("`cog doctor`", "Any text: do not look for a container engine."),
     "COG_SKIP_GPU_CHECK": ("`cog doctor`", "Any text: do not look for a GPU."),

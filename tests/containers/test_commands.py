@@ -262,12 +262,15 @@ def test_a_token_tells_who_one_is(ground: Ground, model: Path, registry: str) ->
 
     ground.call("podman", "logout", "--all")
     with receiving(told) as api:
-        extra = {"COG_REGISTRY_HOST": registry, "REPLICATE_API_BASE_URL": api.url}
+        extra = {"COG_REGISTRY_HOST": registry, "COG_REGISTRY_API": api.url}
         stranger = _cog(ground, model, "other\n", ("login", "--token-stdin"), extra)
         assert stranger.returncode == 1
         assert "Replicate does not know this token" in stranger.stderr
         done = _cog(ground, model, "word\n", ("login", "--token-stdin"), extra)
-    assert (done.returncode, done.stderr) == (0, f"Logged in to {registry} as ada\n")
+    assert (done.returncode, done.stderr) == (
+        0,
+        f"asking {api.url} whose the token is\nLogged in to {registry} as ada\n",
+    )
     ground.call("podman", "tag", "cog-test-greet", f"{registry}/ada/greet")
     ground.call("podman", "push", "--tls-verify=false", f"{registry}/ada/greet")
 

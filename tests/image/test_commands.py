@@ -387,7 +387,7 @@ def test_a_container_that_cannot_find_this_machine_is_served_all_the_same(stand:
 
 
 def test_a_container_delivers_nothing_to_itself(stand: Stand) -> None:
-    for host in ("localhost:9000", "127.0.0.1:9000", "[::1]:9000"):
+    for host in ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "[::]", "[::ffff:127.0.0.1]"):
         url = f"http://{host}/"
         done = called(
             "serve", "--docker", "-p", str(free_port()), "--upload-url", url,
@@ -396,6 +396,10 @@ def test_a_container_delivers_nothing_to_itself(stand: Stand) -> None:
         assert done.code == 1
         assert f"--upload-url {url}: in a container that is the container itself" in done.err
     assert stand.calls() == []
+    with_ours = {**stand.environ, "COG_RUN_ARGS": "--network host"}
+    serve = ("serve", "--docker", "-p", str(free_port()), "--upload-url", "http://127.0.0.1/")
+    assert cog(stand.model, *serve, env=with_ours).returncode == 0
+    assert stand.calls()[-1].endswith("--upload-url http://127.0.0.1/")
 
 
 @pytest.mark.parametrize(

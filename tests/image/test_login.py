@@ -42,7 +42,7 @@ def login(
     stand: Stand, api: Receiver | None, *words: str, given: str = f"{TOKEN}\n", **extra: str
 ) -> subprocess.CompletedProcess[str]:
     """`cog login`, without a terminal: what it prompts for is read from stdin, too."""
-    known = {} if api is None else {"REPLICATE_API_BASE_URL": api.url}
+    known = {} if api is None else {"COG_REGISTRY_API": api.url}
     return subprocess.run(
         [*COG, "login", *words],
         cwd=stand.model,
@@ -56,7 +56,7 @@ def test_a_token_is_enough_for_replicates_registry(stand: Stand, api: Receiver) 
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert stand.calls() == ["login --username ada --password-stdin r8.im"]
     assert (stand.place / "password").read_text() == TOKEN
-    assert done.stderr == "Logged in to r8.im as ada\n"
+    assert done.stderr == f"asking {api.url} whose the token is\nLogged in to r8.im as ada\n"
 
 
 def test_without_stdin_it_is_prompted_for(stand: Stand, api: Receiver) -> None:
@@ -87,11 +87,21 @@ def test_what_stands_in_its_place_is_asked_by_the_api_that_goes_with_it(stand: S
 def test_passwords_of_other_registries_are_not_shown_to_replicate(stand: Stand, api: Receiver) -> None:
     for words, extra in (
         (["registry.example.com"], {"COG_REGISTRY_HOST": "other.example.com"}),
-        ([], {"COG_REGISTRY_HOST": "other.example.com", "REPLICATE_API_BASE_URL": ""}),
+        ([], {"COG_REGISTRY_HOST": "other.example.com", "COG_REGISTRY_API": ""}),
     ):
         done = login(stand, api, *words, "--token-stdin", **extra)
         assert done.returncode == 1
         assert "--token-stdin reads the password alone" in done.stderr
+    assert api.got == []
+    assert stand.calls() == []
+
+
+def test_a_token_goes_to_nobody_else(stand: Stand, api: Receiver) -> None:
+    """What Replicate's clients are pointed to may be a Cog of one's own; and what is not https can be read on its way."""
+    name = "COG_REGISTRY_API"
+    done = login(stand, None, "--token-stdin", REPLICATE_API_BASE_URL=api.url, **{name: "http://example.com"})
+    assert done.returncode == 1
+    assert "http://example.com is not https" in done.stderr
     assert api.got == []
     assert stand.calls() == []
 

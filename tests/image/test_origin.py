@@ -113,16 +113,31 @@ def test_what_is_no_wheel_of_this_project(tmp_path: Path) -> None:
             "cog-0.16.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: cog\nVersion: 0.16.0\n",
         },
     )
+    spoiled = tmp_path / "spoiled.whl"
+    with zipfile.ZipFile(spoiled, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cog/__init__.py", "x = 1\n" * 1000)
+    content = bytearray(spoiled.read_bytes())
+    content[45:60] = b"\xff" * 15  # where its first member begins
+    spoiled.write_bytes(content)
     for path, told in (
         (text, "is no wheel: "),
         (bare, "is no wheel: it has no METADATA"),
         (theirs, "is cog 0.16.0, and not this project's: it lacks "),
+        (spoiled, "is no wheel: "),
         (tmp_path / "none.whl", "cannot be read: "),
         (tmp_path, "cannot be read: "),
     ):
         with pytest.raises(UsageError) as caught:
             kit.make({"COG_SDK_WHEEL": str(path)})
         assert str(caught.value).startswith(f"COG_SDK_WHEEL={path} {told}")
+
+
+def test_what_is_secret_in_a_url_is_not_told() -> None:
+    for given in ("https://me:s3cret@127.0.0.1:9/cog.whl", "http://127.0.0.1:9/cog.whl?sig=s3cret"):
+        with pytest.raises(UsageError) as caught:
+            kit.make({"COG_SDK_WHEEL": given})
+        assert "s3cret" not in str(caught.value)
+        assert "127.0.0.1:9/cog.whl" in str(caught.value)
 
 
 def test_it_goes_before_the_version_of_the_configuration(stand: Stand, tmp_path: Path) -> None:

@@ -50,15 +50,21 @@ def test_a_tree_has_what_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "host", "page"),
+    ("image", "host", "api", "page"),
     [
-        ("r8.im/me/model:1", "", "https://replicate.com/me/model"),
-        ("r8.im/model", "", None),
-        ("r8.im/a/b/c", "", None),
-        ("example.com/me/model", "", None),
-        ("127.0.0.1:5000/me/model", "127.0.0.1:5000", "https://replicate.com/me/model"),
-        ("r8.im/me/model", "127.0.0.1:5000", None),
+        ("r8.im/me/model:1", "", "", "https://replicate.com/me/model"),
+        ("r8.im/model", "", "", None),
+        ("r8.im/a/b/c", "", "", None),
+        ("example.com/me/model", "", "", None),
+        (
+            "127.0.0.1:5000/me/model",
+            "127.0.0.1:5000",
+            "https://api.example.com",
+            "https://replicate.com/me/model",
+        ),
+        ("127.0.0.1:5000/me/model", "127.0.0.1:5000", "", None),  # a registry of one's own has no page there
+        ("r8.im/me/model", "127.0.0.1:5000", "", "https://replicate.com/me/model"),
     ],
 )
-def test_what_a_browser_shows(image: str, host: str, page: str | None) -> None:
-    assert pushed.page(image, {"COG_REGISTRY_HOST": host}) == page
+def test_what_a_browser_shows(image: str, host: str, api: str, page: str | None) -> None:
+    assert pushed.page(image, {"COG_REGISTRY_HOST": host, "COG_REGISTRY_API": api}) == page

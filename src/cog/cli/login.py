@@ -37,8 +37,10 @@ def command(
     (`docker login`, `podman login`).
     """
     host = host or wanted or os.environ.get("COG_REGISTRY_HOST") or _configured()
+    from cog.image.pushed import replicates
+
     chosen = containers.find_engine(engine)
-    ask = _by_token if _is_replicate(host) else _by_password
+    ask = _by_token if replicates(host, os.environ) else _by_password
     name, password = ask(host, username, session.screen, piped=token_stdin)
     # On stdin: what stands on a command line everybody on this machine can read.
     done = subprocess.run(chosen.login(host, name), input=password.encode(), capture_output=True, check=False)
@@ -47,23 +49,19 @@ def command(
     session.screen.succeed(f"Logged in to {host} as {name}")
 
 
-def _is_replicate(host: str) -> bool:
-    """Whether it is Replicate's registry, or what stands in its place for those who say which API goes with it: tokens for
-    other registries are not shown to Replicate."""
-    from cog.client.account import API
-    from cog.image.pushed import REPLICATE
-
-    return host == REPLICATE or (host == os.environ.get("COG_REGISTRY_HOST") and bool(os.environ.get(API)))
-
-
 def _by_token(host: str, username: str | None, screen: Screen, *, piped: bool) -> tuple[str, str]:
     """The name and the password for a registry that takes tokens."""
     from cog.client import account
+    from cog.image.pushed import API
 
     if not piped:
         screen.say(f"{host} takes a token of your account at Replicate: {account.TOKENS}")
     token = _secret("Token", piped=piped).strip()
-    return (username if username is not None else account.username(token, os.environ)), token
+    if username is None:
+        base = os.environ.get(API) or account.API
+        screen.say(f"asking {base} whose the token is")
+        username = account.username(token, base)
+    return username, token
 
 
 def _by_password(host: str, username: str | None, screen: Screen, *, piped: bool) -> tuple[str, str]:

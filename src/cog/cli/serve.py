@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from ipaddress import IPv6Address, ip_address
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -128,7 +129,8 @@ def _serve_contained(
 
     if address[1] == 0:
         raise UsageError("-p 0: a container's port is published as it is given. Name one, such as 8393")
-    if upload_url is not None and _is_loopback(urlsplit(upload_url).hostname):
+    own_network = "--net" not in os.environ.get("COG_RUN_ARGS", "")
+    if upload_url is not None and own_network and _is_itself(urlsplit(upload_url).hostname):
         raise UsageError(
             f"--upload-url {upload_url}: in a container that is the container itself. Write {contained.HOST} for this machine; "
             "what takes the files has to listen on 0.0.0.0"
@@ -138,8 +140,14 @@ def _serve_contained(
     contained.serve(session, project, chosen, own, address, flags, outside=upload_url is not None)
 
 
-def _is_loopback(host: str | None) -> bool:
-    return host is not None and (host in ("localhost", "::1") or host.startswith("127."))
+def _is_itself(host: str | None) -> bool:
+    """Whether whoever connects to it finds themselves."""
+    try:
+        address = ip_address(host or "")
+    except ValueError:
+        return host == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback or (mapped or address).is_unspecified
 
 
 def _check(project: Project, env: tuple[str, ...]) -> None:

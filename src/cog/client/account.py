@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from email.message import Message
 from http.client import HTTPException
 from typing import IO, Any, Final
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from cog.errors import ServerUnreachable, UsageError
 from cog.version import __version__
 
 TOKENS: Final = "https://replicate.com/account/api-tokens"  # where a person gets one
-API: Final = "REPLICATE_API_BASE_URL"  # as Replicate's own clients read it
-_API: Final = "https://api.replicate.com"
+API: Final = "https://api.replicate.com"
 _PATIENCE: Final = 30.0  # seconds without a byte
 _LONGEST: Final = 65536  # bytes of an answer
 _TOKEN: Final = re.compile(r"[!-~]+", re.ASCII)
@@ -31,17 +30,20 @@ class _Staying(HTTPRedirectHandler):
         return None
 
 
-def username(token: str, environ: Mapping[str, str]) -> str:
-    """The name of the account that `token` belongs to.
+def username(token: str, base: str = API) -> str:
+    """The name of the account that `token` belongs to, by the API at `base`.
 
     Raises:
-        UsageError: it belongs to nobody.
+        UsageError: it belongs to nobody, or would cross a network that can read it.
         ServerUnreachable: Replicate does not say.
     """
     unknown = UsageError(f"Replicate does not know this token. Was all of it copied? Get one at {TOKENS}")
     if not _TOKEN.fullmatch(token):  # nor does a header take it
         raise unknown
-    base = (environ.get(API) or _API).rstrip("/")
+    base = base.rstrip("/")
+    parts = urlsplit(base)
+    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise UsageError(f"{base} is not https: a token would cross the network for everybody to read")
     headers = {"Authorization": f"Bearer {token}", "User-Agent": f"cog/{__version__}"}
     try:
         request = Request(f"{base}/v1/account", headers=headers)

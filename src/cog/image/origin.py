@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import io
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.parser import Parser
-from http.client import HTTPException
+from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from typing import Final
-from urllib.request import urlopen
+from typing import IO, Final
+from urllib.error import URLError
+from urllib.parse import urlsplit, urlunsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from cog import bundle
 from cog.errors import UsageError
@@ -29,6 +33,10 @@ _FOLDER: Final = "dist"
 _VERSION: Final = re.compile(r"[0-9A-Za-z.+]+", re.ASCII)
 _PATIENCE: Final = 30.0  # seconds without a byte
 _LONGEST: Final = 64 * 1024 * 1024  # bytes of a wheel
+_UNPACKED: Final = 8 * _LONGEST
+_DAMAGED: Final = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, OSError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,12 @@ def _content(given: str) -> bytes:
         )
     try:
         if given.startswith(("http://", "https://")):
-            with urlopen(given, timeout=_PATIENCE) as answer:
+            if "@" in urlsplit(given).netloc:
+                raise UsageError(
+                    f"{VARIABLE}={_shown(given)} has a name and a password in it, which belong nowhere near a log. Download the "
+                    "wheel, and name its path"
+                )
+            with build_opener(_Secure).open(given, timeout=_PATIENCE) as answer:
                 content: bytes = answer.read(_LONGEST + 1)
         else:
             path = _newest() if given == _FOLDER else Path(given).expanduser()
@@ -82,11 +95,31 @@ def _content(given: str) -> bytes:
             content = path.read_bytes()
     except (OSError, HTTPException, ValueError) as error:
         raise UsageError(
-            f"{VARIABLE}={given} cannot be read: {error}. Write the path or URL of a wheel"
+            f"{VARIABLE}={_shown(given)} cannot be read: {error}. Write the path or URL of a wheel; certificates of a network's "
+            "own are those of SSL_CERT_FILE"
         ) from None
     if len(content) > _LONGEST:
-        raise UsageError(f"{VARIABLE}={given}: it is larger than any cog")
+        raise UsageError(f"{VARIABLE}={_shown(given)}: it is larger than any cog")
     return content
+
+
+class _Secure(HTTPRedirectHandler):
+    """Does not leave https: what is fetched is run."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
+            raise URLError(f"it leads from https to {_shown(newurl)}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _shown(given: str) -> str:
+    """A URL without what may be secret in it."""
+    if "://" not in given:
+        return given
+    parts = urlsplit(given)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _newest() -> Path:
@@ -106,14 +139,17 @@ def _newest() -> Path:
 
 def _read(given: str, content: bytes) -> Origin:
     """What a wheel has (packaging.python.org, "Binary distribution format")."""
+    shown = _shown(given)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(info.file_size for info in archive.infolist()) > _UNPACKED:
+                raise UsageError(f"{VARIABLE}={shown}: it is larger than any cog")
             held = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise UsageError(f"{VARIABLE}={given} is no wheel: {error}") from None
+    except _DAMAGED as error:
+        raise UsageError(f"{VARIABLE}={shown} is no wheel: {error}") from None
     about = next((held[name] for name in held if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)), None)
     if about is None:
-        raise UsageError(f"{VARIABLE}={given} is no wheel: it has no METADATA")
+        raise UsageError(f"{VARIABLE}={shown} is no wheel: it has no METADATA")
     files = {
         name.removeprefix(f"{NAME}/"): held[name] for name in sorted(held) if name.startswith(f"{NAME}/")
     }
@@ -122,7 +158,7 @@ def _read(given: str, content: bytes) -> Origin:
     version = metadata.get("Version", "")
     if missing or _VERSION.fullmatch(version) is None:
         raise UsageError(
-            f"{VARIABLE}={given} is {metadata.get('Name', 'a package')} {version}, and not this project's: it lacks "
+            f"{VARIABLE}={shown} is {metadata.get('Name', 'a package')} {version}, and not this project's: it lacks "
             f"{', '.join(missing[:3]) or 'a version'}. The server of an image runs models with its own SDK alone"
         )
     return Origin(f"the cog of {VARIABLE}", version, files, tuple(metadata.get_all("Requires-Dist", ())))

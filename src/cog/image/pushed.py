@@ -12,6 +12,7 @@ from cog.image.layers import Layer, shown
 
 # Replicate's registry, and where a browser shows what is in it.
 REPLICATE: Final = "r8.im"
+API: Final = "COG_REGISTRY_API"  # whose tokens are taken by what COG_REGISTRY_HOST names
 _PAGES: Final = "https://replicate.com"
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _PRINTED: Final = re.compile(rf"digest: ({_DIGEST.pattern})")
@@ -51,13 +52,14 @@ def _drawn(branches: Sequence[Branch]) -> Iterator[str]:
         yield from (f"{'    ' if last else '│   '}{line}" for line in _drawn(branch.below))
 
 
-def replicates(environ: Mapping[str, str]) -> str:
-    """The host of Replicate's registry: r8.im, or what stands in its place by COG_REGISTRY_HOST."""
-    return environ.get("COG_REGISTRY_HOST") or REPLICATE
+def replicates(host: str, environ: Mapping[str, str]) -> bool:
+    """Whether it is Replicate's registry, or stands in its place for those who say which API goes with it: passwords for other
+    registries are not shown to Replicate, nor are its pages theirs."""
+    return host == REPLICATE or (host == environ.get("COG_REGISTRY_HOST") and bool(environ.get(API)))
 
 
 def page(image: str, environ: Mapping[str, str]) -> str | None:
     """Where a browser shows a model of Replicate's registry; None for an image that is elsewhere."""
     repository, _ = names.parts(image)
     host, _, path = repository.partition("/")
-    return f"{_PAGES}/{path}" if host == replicates(environ) and path.count("/") == 1 else None
+    return f"{_PAGES}/{path}" if replicates(host, environ) and path.count("/") == 1 else None
