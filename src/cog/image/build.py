@@ -92,7 +92,7 @@ def _layers(
 
 def _labels(draft: Draft, found: Description, manner: Manner, watcher: Watcher) -> dict[str, str]:
     assert draft.config.path is not None
-    written = {**labels.make(draft.config.path, found), **manner.labels}
+    written = {**labels.make(draft.config.path, found, draft.kit.cog), **manner.labels}
     for name in labels.too_long(written):
         watcher.warn(f"the label {name} is left out: it has more than {labels.LONGEST // 1024} KiB")
         del written[name]

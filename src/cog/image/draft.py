@@ -51,7 +51,7 @@ class Draft:
     def warnings(self) -> tuple[str, ...]:
         """What a person should know, though an image can be made."""
         dropped = (
-            f"the requirement {line!r} is dropped: the image gets the SDK of this cog"
+            f"the requirement {line!r} is dropped: an image gets {self.kit.source}, {self.kit.cog}"
             for line in self.packages.dropped
         )
         return (*dropped, *self._sdk(), *self.base.warnings)

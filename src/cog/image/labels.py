@@ -27,11 +27,11 @@ class Description:
     pip_freeze: str | None = None
 
 
-def make(configuration: Path, description: Description) -> dict[str, str]:
-    """The labels of a model's image, by name."""
+def make(configuration: Path, description: Description, version: str = __version__) -> dict[str, str]:
+    """The labels of a model's image, by name; `version` is that of the cog in it."""
     document, _ = read(configuration.read_bytes())
     found = {
-        f"{PREFIX}version": __version__,
+        f"{PREFIX}version": version,
         f"{PREFIX}config": _json(None if document is None else plain(document)),
         f"{PREFIX}has_init": "true",
     }
