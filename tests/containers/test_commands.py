@@ -240,7 +240,8 @@ def test_it_is_pushed_pulled_and_run(ground: Ground, model: Path, registry: str)
     assert "  The model\n" in tree
     layers, pushed = ground.layers(name), ground.labels(name)["run.cog.push_id"]
     assert f"run.cog.push_id {pushed}\n" in tree
-    again = ground.cog(model, "push", name, "--engine", "podman", COG_REGISTRY_HOST=registry)
+    replicates = {"COG_REGISTRY_HOST": registry, "COG_REGISTRY_API": "https://api.example.com"}
+    again = ground.cog(model, "push", name, "--engine", "podman", **replicates)
     assert again.returncode == 0, again.stderr
     assert again.stderr.endswith("\nhttps://replicate.com/me/greet\n")
     assert digest not in again.stderr
