@@ -39,7 +39,7 @@ OTHERS: Final = {
     ),
     "COG_REGISTRY_API": (
         "`cog login`",
-        "Who is asked whose a token for `COG_REGISTRY_HOST` is. For `r8.im` that is `https://api.replicate.com`.",
+        "Who is asked whose a token for `COG_REGISTRY_HOST` is. Default, for `r8.im` alone: `https://api.replicate.com`.",
     ),
     "COG_SKIP_DOCKER_CHECK": ("`cog doctor`", "Any text: do not look for a container engine."),
     "COG_SKIP_GPU_CHECK": ("`cog doctor`", "Any text: do not look for a GPU."),

@@ -102,6 +102,13 @@ def test_a_token_goes_to_nobody_else(stand: Stand, api: Receiver) -> None:
     done = login(stand, None, "--token-stdin", REPLICATE_API_BASE_URL=api.url, **{name: "http://example.com"})
     assert done.returncode == 1
     assert "http://example.com is not https" in done.stderr
+    theirs = {
+        "COG_REGISTRY_HOST": "registry.example.com",
+        "https_proxy": "http://127.0.0.1:9",
+    }  # nothing leaves
+    done = login(stand, api, "r8.im", "--token-stdin", **theirs)
+    assert done.returncode == 1
+    assert "asking https://api.replicate.com whose the token is" in done.stderr
     assert api.got == []
     assert stand.calls() == []
 

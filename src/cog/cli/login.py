@@ -52,13 +52,16 @@ def command(
 def _by_token(host: str, username: str | None, screen: Screen, *, piped: bool) -> tuple[str, str]:
     """The name and the password for a registry that takes tokens."""
     from cog.client import account
-    from cog.image.pushed import API
+    from cog.image.pushed import API, REPLICATE
 
     if not piped:
         screen.say(f"{host} takes a token of your account at Replicate: {account.TOKENS}")
     token = _secret("Token", piped=piped).strip()
     if username is None:
-        base = os.environ.get(API) or account.API
+        meant = host == (
+            os.environ.get("COG_REGISTRY_HOST") or REPLICATE
+        )  # else the variable is for another registry
+        base = (os.environ.get(API) if meant else None) or account.API
         screen.say(f"asking {base} whose the token is")
         username = account.username(token, base)
     return username, token

@@ -77,9 +77,9 @@ class Heads:
         if length is None or end > _LONGEST or len(data) - end - 4 != int(length[1]):
             return
         key = data[: length.start()] + data[length.end() : end]
-        if self._is_new(hash(key)) or not key.startswith(
-            b"POST "
-        ):  # what the parser passes over may stand before
+        if self._is_new(hash(key)):
+            return
+        if not key.startswith(b"POST "):  # the parser passes over empty lines in front
             return
         names = [name for name, _ in scope["headers"]]
         if b"expect" in names or sum(map(names.count, _FRAMING)) != 1:
