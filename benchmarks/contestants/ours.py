@@ -11,9 +11,10 @@ from benchmarks.contestant import Server, Speech
 from benchmarks.contestants import cogs
 from benchmarks.environments import ROOT, environment
 from benchmarks.launching import Launch, launched
-from benchmarks.works import EMBED, NOOP_SYNC, Work
+from benchmarks.works import EMBED, NOOP_AWAKE, NOOP_SYNC, Work
 
 _QUEUE: Final = ("--max-queue", "64")
+_FLAGS: Final = {NOOP_SYNC: _QUEUE, EMBED: _QUEUE, NOOP_AWAKE: ("--busy-poll", "0.0005")}
 _UNBATCHED: Final = ROOT / "examples" / "embed" / "run.py"
 
 
@@ -34,7 +35,7 @@ class Ours:
     @contextmanager
     def start(self, work: Work) -> Iterator[Server]:
         python = environment("ours", ("--editable", str(ROOT)), work)
-        flags = _QUEUE if work in (NOOP_SYNC, EMBED) else ()
+        flags = _FLAGS.get(work, ())
         source = _UNBATCHED.read_text() if work is EMBED and not self.batching else None
         launch = Launch(
             lambda port: (python, "-m", "cog.server.http", "--host", "127.0.0.1", "--threads", "1", *flags),

@@ -234,7 +234,7 @@ class Runner(BaseRunner):
     )
     with served(
         folder, "--workers", "2", "--gpus", "none", "--max-queue", "3", "--queue-timeout", "60", "--max-batch-size", "1",
-        "--max-batch-wait", "0.01", "--predict-timeout", "60", "--max-predictions-per-worker", "100", "--max-worker-memory", "4GiB", "--no-env",
+        "--max-batch-wait", "0.01", "--predict-timeout", "60", "--busy-poll", "0.001", "--max-predictions-per-worker", "100", "--max-worker-memory", "4GiB", "--no-env",
     ) as server:  # fmt: skip
         server.wait_written("2 of 2 workers")
         assert server.predict(name="x") == "x"  # at once: a batch of 1 is full

@@ -13,7 +13,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 # How much is served at a time. What else the server can be told is in its variables.
 SERVING: Final = (
-    "workers", "gpus", "max_queue", "queue_timeout", "max_batch_size", "max_batch_wait", "predict_timeout",
+    "workers", "gpus", "max_queue", "queue_timeout", "max_batch_size", "max_batch_wait", "predict_timeout", "busy_poll",
     "max_predictions_per_worker", "max_worker_memory",
 )  # fmt: skip
 

@@ -104,7 +104,9 @@ def _spec(settings: Settings, source: Source, folders: RuntimeFolder) -> Spec:
         bundle.build(kit)
     except OSError as error:
         raise unusable(os.path.dirname(folders.path), error) from error
-    flags = ("--open-files", str(allowed), *(("--fresh",) if settings.reload else ()))
+    flags = ["--open-files", str(allowed), *(("--fresh",) if settings.reload else ())]
+    if settings.busy_poll:
+        flags += ("--busy-poll", str(settings.busy_poll))
     train = settings.mode == "train"
     return Spec(
         command=(settings.worker_python or sys.executable, "-u", str(kit), *flags),

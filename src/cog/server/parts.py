@@ -170,7 +170,13 @@ class Server:
         """Serve on `sockets` until the end is told, then end everything in order."""
         application = Application(self._model.create, self._others, path=self._task.path)
         timeout = self._settings.client_timeout
-        listener = HttpListener(application, sockets, client_timeout=timeout, at_once=application.at_once)
+        listener = HttpListener(
+            application,
+            sockets,
+            client_timeout=timeout,
+            at_once=application.at_once,
+            busy_poll=self._settings.busy_poll,
+        )
         desks = [desk for desk in (self._model, self._training) if desk is not None]
         services, stores = [desk.service for desk in desks], [desk.store for desk in desks]
         async with AsyncExitStack() as stack:

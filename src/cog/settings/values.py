@@ -47,6 +47,13 @@ def seconds(text: str) -> float:
     return number
 
 
+def short_time(text: str) -> float:
+    """A time of at most a tenth of a second."""
+    if (number := seconds(text)) > 0.1:
+        raise ValueError("it must be a number of seconds up to 0.1, such as 0.0005")
+    return number
+
+
 def seconds_above_zero(text: str) -> float:
     """A finite time of more than 0 seconds."""
     if (number := seconds(text)) == 0:

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from cog.sdk import scope
 from cog.signature.leaves import take_opened
 from cog.worker import calls
+from cog.worker.busy_poll import BusyPoll
 from cog.worker.calls import Call
 from cog.worker.control import Answer
 from cog.worker.failures import summary
@@ -35,6 +36,7 @@ class AsyncEngine:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._checks: set[asyncio.Task[None]] = set()
         self._ended = False
+        self._poll = BusyPoll(loop, runs.channel.busy_poll)
 
     def serve(self) -> None:
         """Run what the server sends until it closes the channel."""
@@ -53,6 +55,7 @@ class AsyncEngine:
         channel.flush()
 
     def _receive(self) -> None:
+        self._poll.wake()
         try:
             for order in self._runs.channel.receive_ready():
                 if isinstance(order, Start | StartBatch):
@@ -86,6 +89,7 @@ class AsyncEngine:
         call.open = False
         work.end(ending, started)
         self._tasks.pop(call.number, None)
+        self._poll.wake()
         if not self._tasks:
             self._runs.channel.flush()  # nobody else will add to it: do not wait for the loop's next turn
 
