@@ -55,7 +55,6 @@ def test_one_at_a_time_also_when_the_client_takes_a_large_answer_right_after_it_
         wire = Wire()
         loop = asyncio.get_running_loop()
         traffic = Traffic(app, lambda _: False, client_timeout=20, keep_alive=20, most=10)
-        traffic.date = b"date: Mon, 30 Nov 2026 00:00:00 GMT\r\n"
         connection = Connection(traffic, loop)
         connection.connection_made(wire)
         connection.data_received(b"".join(map(get, gates)))

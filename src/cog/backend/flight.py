@@ -51,8 +51,9 @@ class Flight:
             for number, _ in run.members:
                 self._members.pop(number, None)
         run.ended = True
-        run.disarm()
-        run.sink(run.verdict(done))
+        if run.deadline is not None:
+            run.disarm()
+        run.sink(done if run.overtime is None else run.verdict(done))
 
     def die(self, cause: str, *, unread: bool) -> None:
         """All of them end with their worker. `unread` says that it has not read everything that was sent: orders are read

@@ -241,7 +241,7 @@ class Worker:
                     if not drained:  # once for all that arrived together: their prints were there before
                         self._drain_pipes()
                         drained = True
-                    self._on_ended_run(message)
+                    self._end_run(message)
                 case Printed(number, source, text):
                     self._on_text(number, text.decode("utf-8", "replace"), source)
                 case PutOut(number, files, payload):
@@ -263,6 +263,11 @@ class Worker:
                     self._drain_pipes()
                     self._expected = error
                     self._owner.worker_broken(self, error)
+        if drained:  # what the end of runs means for others, once for all that ended together
+            self._owner.worker_served(self)
+            if self.retiring and not self._flight.begun:
+                self._leave()
+            self._owner.worker_changed(self)
 
     def _distrust(self, error: ProtocolError) -> None:
         """Only code that writes into our descriptor breaks the protocol: the worker cannot be trusted any more."""
@@ -298,22 +303,17 @@ class Worker:
         else:
             sink(Log(text, source))
 
-    def _on_ended_run(self, message: Ended) -> None:
+    def _end_run(self, message: Ended) -> None:
         if (member := self._flight.pop_member(message.run)) is not None:
             member(done_of(message, time.time()))
             return
         if message.canceled:
             self._unanswered.discard(message.run)
-        run = self._flight.begun.get(message.run)
-        if run is not None:
+        if (run := self._flight.begun.get(message.run)) is not None:
             self.served += run.size
             self._flight.finish(run, done_of(message, time.time()))
             self._flight.ahead.ended(message.seconds)
             self._begin_next()
-        self._owner.worker_served(self)
-        if self.retiring and not self._flight.begun:
-            self._leave()
-        self._owner.worker_changed(self)
 
     def _take_text(self, text: str, source: Source) -> None:
         """Bytes from a descriptor belong to the one run in flight, if there is exactly one."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from cog.errors import CogError, RequestError, RequestTimeout
-from cog.server.exchange import Exchange
+from cog.server.exchange import Dates, Exchange
 from cog.server.heads import Known
 from cog.server.patience import SLOWEST, Patience, Progress, Stage
 from cog.server.reader import Head, Reader
@@ -219,9 +219,9 @@ class Connection(asyncio.Protocol):
     # What an exchange needs
 
     @property
-    def date(self) -> bytes:
-        """The Date header, as a line."""
-        return self._traffic.date
+    def dates(self) -> Dates:
+        """What tells the time of this second."""
+        return self._traffic.dates
 
     @property
     def last(self) -> bool:

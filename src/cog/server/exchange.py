@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import http
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from email.utils import formatdate
+from typing import Final, NamedTuple, Protocol
 
 from cog.errors import CogError, RequestError
 from cog.server.heads import Known
@@ -23,12 +24,26 @@ _ONE_PIECE: Final = 64 * 1024
 _UNWANTED: Final = 64 * 1024
 
 
+class Dates(NamedTuple):
+    """What stands in the answers of one second: the Date header, as a line, and the head of an ordinary answer up to the
+    figure of its length."""
+
+    line: bytes
+    ok: bytes
+
+    @classmethod
+    def at(cls, now: float) -> Dates:
+        """Those of a time in seconds since the epoch."""
+        line = b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
+        return cls(line, b"".join((_STATUS[200], line, _JSON, b"content-length: ")))
+
+
 class Line(Protocol):
     """What an exchange needs of its connection."""
 
     @property
-    def date(self) -> bytes:
-        """The Date header, as a line."""
+    def dates(self) -> Dates:
+        """What tells the time of this second."""
 
     @property
     def last(self) -> bool:
@@ -205,16 +220,21 @@ class Exchange:
         """Send a whole answer to a request that is no HEAD, at once; nothing may follow."""
         if self.gone or self.answered:
             return
-        lines = [_JSON, b"content-length: %d\r\n" % len(answer.body), *self._lines(answer.headers)]
-        head = self._headed(answer.status, lines)
+        line, (status, body, headers) = self._line, answer
+        length = len(body)
+        if status == 200 and not headers and self.whole and self.keep_alive and not line.last:
+            head = b"%b%d\r\n\r\n" % (line.dates.ok, length)
+        else:
+            lines = [_JSON, b"content-length: %d\r\n" % length, *self._lines(headers)]
+            head = self._headed(status, lines)
         self.started = self.answered = True
         self._parts.clear()
-        if len(answer.body) <= _ONE_PIECE:
-            self._line.write(head + answer.body)
+        if length <= _ONE_PIECE:
+            line.write(head + body)
         else:
-            self._line.write(head)
-            self._line.write(answer.body)
-        self._line.answered(self)
+            line.write(head)
+            line.write(body)
+        line.answered(self)
 
     def when_lost(self, call: Callable[[], object] | None) -> None:
         """Call `call` when the client goes away; None for nothing."""
@@ -265,7 +285,7 @@ class Exchange:
         if not self.keep_alive or self._line.last or not (self.whole or self._rest_is_small()):
             self.keep_alive = False
             lines.append(b"connection: close\r\n")
-        head = b"".join((_STATUS[status], self._line.date, *lines))
+        head = b"".join((_STATUS[status], self._line.dates.line, *lines))
         if head.count(b"\n") != len(lines) + 2:
             raise RuntimeError("a header of an answer has a line break in it")
         return head + b"\r\n"

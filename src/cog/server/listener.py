@@ -8,12 +8,12 @@ import os
 import resource
 import socket
 import time
-from email.utils import formatdate
 from typing import Final
 
 from cog.errors import SettingError
 from cog.server.connection import Connection
 from cog.server.eager import Eager
+from cog.server.exchange import Dates
 from cog.server.traffic import App, AtOnce, Traffic
 from cog.worker.busy_poll import BusyPoll
 
@@ -149,7 +149,7 @@ class Listener:
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         """Set the Date header, which every answer carries, once a second."""
         now = time.time()
-        self._traffic.date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
+        self._traffic.dates = Dates.at(now)
         self._timers["date"] = loop.call_later(1.0 - now % 1.0, self._tick, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Protocol, TypeAlias
 
-from cog.server.exchange import Exchange
+from cog.server.exchange import Dates, Exchange
 from cog.server.heads import Heads
 from cog.server.wire import Receive, Scope, Send
 
@@ -52,7 +53,7 @@ class Traffic:
         self.client_timeout = client_timeout
         self.keep_alive = keep_alive
         self.most = most
-        self.date = b""
+        self.dates = Dates.at(time.time())  # set anew once a second
         self.heads = Heads()
         self.draining = False  # then every answer is the last one on its connection
         self.open: dict[Guest, None] = {}  # in the order in which they came

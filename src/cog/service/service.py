@@ -229,19 +229,22 @@ class Service:
 
     def _serve(self) -> None:
         """Start what waits, as far as there are slots."""
-        line = self._line
-        blocked: list[
-            Journey
-        ] = []  # they wait for an older version of the model, or their worker has just died
-        while line and self.backend.room > 0:
+        line, backend = self._line, self.backend
+        # They wait for an older version of the model, or their worker has just died.
+        blocked: list[Journey] = []
+        room = backend.room if line else 0
+        while line and room > 0:
             together = line.next()
             if not together:
                 break  # they wait for company
-            if not start_all(together, self.backend.run):
+            if start_all(together, backend.run):
+                room -= 1
+                for journey in together:
+                    line.called(journey)
+            else:
                 blocked += together
-                continue
-            for journey in together:
-                line.called(journey)
+                room = 0
+            room = room or backend.room  # behind the last free slot there may be room ahead
         for journey in blocked:
             line.join(journey)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from cog.prediction.events import Done, Event, Status
 from cog.prediction.record import Prediction
@@ -15,6 +15,12 @@ MOST: Final = 10_000
 BYTES: Final = 256 * 1024 * 1024
 # Seconds between two looks for what is over its time, while predictions end.
 _LOOK_EVERY: Final = 0.1
+
+
+# The word of the status (the status itself is an object that the collector looks into), when it was created and when it
+# ended, and what clients see.
+Ended: TypeAlias = tuple[str, float, float, bytes]
+_WORDS: Final = {status: status.value for status in Status}
 
 
 class Kept(NamedTuple):
@@ -47,7 +53,7 @@ class MemoryStore:
         self._most_bytes = most_bytes
         # In the order in which they ended. Plain tuples of plain values are of no interest to the collector.
         # (A dict that is emptied from its front looks at every gap there, each time; an OrderedDict does not.)
-        self._kept: OrderedDict[str, tuple[Status, float, float, bytes]] = OrderedDict()
+        self._kept: OrderedDict[str, Ended] = OrderedDict()
         self._bytes = 0
         self._looked = 0.0
 
@@ -55,27 +61,26 @@ class MemoryStore:
         """Keep a prediction that has ended; one of the same id that ended earlier is forgotten."""
         if type(event) is not Done or self._keep <= 0:
             return
-        self._forget(prediction.id)
-        body = prediction.render()
-        self._kept[prediction.id] = (prediction.status, prediction.created_at, event.at, body)
+        kept, id, body = self._kept, prediction.id, prediction.render()
+        if id in kept:
+            self._forget(id)
+        kept[id] = (_WORDS[prediction.status], prediction.created_at, event.at, body)
         self._bytes += len(body)
-        if (
-            len(self._kept) > self._most
-            or self._bytes > self._most_bytes
-            or event.at > self._looked + _LOOK_EVERY
-        ):
+        if len(kept) > self._most:
+            self._bytes -= len(kept.popitem(last=False)[1][3])
+        if self._bytes > self._most_bytes or event.at > self._looked + _LOOK_EVERY:
             self._drop(event.at)
 
     def get(self, prediction_id: str, now: float) -> Kept | None:
         """The kept prediction of this id; `now` is in seconds since the epoch."""
         self._drop(now)
         kept = self._kept.get(prediction_id)
-        return None if kept is None else Kept(prediction_id, *kept)
+        return None if kept is None else _told(prediction_id, kept)
 
     def newest_first(self, now: float) -> Iterator[Kept]:
         """All that are kept, the one that ended last first."""
         self._drop(now)
-        return (Kept(prediction_id, *kept) for prediction_id, kept in reversed(self._kept.items()))
+        return (_told(prediction_id, kept) for prediction_id, kept in reversed(self._kept.items()))
 
     def sweep(self, now: float) -> None:
         """Forget what is over its time at `now`, in seconds since the epoch. Nobody is shown it, but it takes memory."""
@@ -95,3 +100,8 @@ class MemoryStore:
             if len(self._kept) <= self._most and self._bytes <= self._most_bytes and kept[2] >= horizon:
                 return
             self._forget(oldest)
+
+
+def _told(prediction_id: str, ended: Ended) -> Kept:
+    word, created_at, ended_at, body = ended
+    return Kept(prediction_id, Status(word), created_at, ended_at, body)

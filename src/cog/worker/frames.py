@@ -46,13 +46,14 @@ def header_text(header: Header) -> bytes:
 class FrameReader:
     """Cuts a stream of bytes into frames; what is incomplete waits for more.
 
-    A large payload arrives in many pieces: they are collected in one growing buffer, never joined again and again.
+    A large payload arrives in many pieces: they are collected in one growing buffer, never joined again and again. What
+    comes whole is never copied before it is cut.
     """
 
     def __init__(self, quick: Callable[[bytes], Header | None] = lambda _: None) -> None:
         """`quick` reads headers as they mostly are; what gives None is read as JSON."""
         self._quick = quick
-        self._buffer = bytearray()
+        self._buffer = bytearray()  # of a frame that has begun: what is whole is read where it came
         self._wanted = LENGTHS.size
         # The last small one, and what it says: all chunks of an output have the same, which nobody changes.
         self._head: bytes | None = None
@@ -69,30 +70,56 @@ class FrameReader:
         Raises:
             ProtocolError: the stream is not made of frames.
         """
-        buffer = self._buffer
-        buffer += data
-        start = 0
-        while len(buffer) - start >= self._wanted:
-            head_size, payload_size = LENGTHS.unpack_from(buffer, start)
-            if head_size > MAX_HEADER:
-                raise ProtocolError(f"a frame header of {head_size} bytes is over the limit of {MAX_HEADER}")
-            body = start + LENGTHS.size
-            end = body + head_size + payload_size
-            if end > len(buffer):
-                self._wanted = end - start
+        start, size, small = 0, len(data), LENGTHS.size
+        while self._buffer:
+            start += self._fill(data, start)
+            if len(self._buffer) < self._wanted:
+                return
+            self._wanted, middle = _measured(self._buffer, 0)
+            if len(self._buffer) == self._wanted:
+                yield self._filled(middle)
+        while size - start >= small:
+            end, middle = _measured(data, start)
+            if end > size:
                 break
-            head = bytes(buffer[body : body + head_size])
-            payload = bytes(memoryview(buffer)[body + head_size : end])
+            head = data[start + small : middle]
+            yield Frame(self._header if head == self._head else self._read(head), data[middle:end])
             start = end
-            self._wanted = LENGTHS.size
-            yield Frame(self._header if head == self._head else self._read(head), payload)
-        del buffer[:start]
+        if start < size:
+            self._buffer += memoryview(data)[start:]
+
+    def _fill(self, data: bytes, start: int) -> int:
+        """Put what the frame that has begun lacks into the buffer: first its lengths, then all. Gives how much."""
+        before = len(self._buffer)
+        self._buffer += memoryview(data)[start : start + max(0, self._wanted - before)]
+        return len(self._buffer) - before
+
+    def _filled(self, middle: int) -> Frame:
+        """The frame that the buffer holds, which is empty then; its header ends at `middle`."""
+        buffer = self._buffer
+        head, payload = bytes(buffer[LENGTHS.size : middle]), bytes(memoryview(buffer)[middle:])
+        buffer.clear()
+        self._wanted = LENGTHS.size
+        return Frame(self._header if head == self._head else self._read(head), payload)
 
     def _read(self, head: bytes) -> Header:
         header = self._quick(head) or _header(head)
         if len(head) <= _SMALL:
             self._head, self._header = head, header
         return header
+
+
+def _measured(data: bytes | bytearray, start: int) -> tuple[int, int]:
+    """Where a frame ends that begins at `start`, and where its header does.
+
+    Raises:
+        ProtocolError: its header is too large.
+    """
+    head_size, payload_size = LENGTHS.unpack_from(data, start)
+    if head_size > MAX_HEADER:
+        raise ProtocolError(f"a frame header of {head_size} bytes is over the limit of {MAX_HEADER}")
+    middle = start + LENGTHS.size + head_size
+    return middle + payload_size, middle
 
 
 def _header(text: bytes) -> Header:
