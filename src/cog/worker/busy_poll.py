@@ -1,6 +1,7 @@
-"""Looking for more instead of sleeping, for a while after something has come (`--busy-poll`).
+"""How a worker waits for the server, and looking for more instead of sleeping, for a while after something has come
+(`--busy-poll`).
 
-To put a process to sleep and to wake it up costs more than a short run: some 50 us each time, caches and all, four times
+To put a process to sleep and to wake it up costs more than a short run: some 40 us each time, caches and all, four times
 for a prediction (docs/performance.md). Who looks without a pause has the answer at once, and a processor for nothing else.
 """
 
@@ -45,10 +46,29 @@ class BusyPoll:
             self._turning = False
 
 
-def busy_wait(sock: socket.socket, seconds: float) -> None:
-    """Return when there is something to read, or after so many seconds."""
-    poller = select.poll()
-    poller.register(sock, select.POLLIN)
-    until = perf_counter() + seconds
-    while not poller.poll(0) and perf_counter() < until:
-        _yield()
+class Waiting:
+    """Waits until there is something to read."""
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        """For the first `seconds` it looks without sleeping."""
+        self._seconds = seconds
+        self._poller = select.poll()
+        self._poller.register(sock, select.POLLIN)
+
+    def __call__(self) -> None:
+        """Return when there is something, or when the other side has closed the socket.
+
+        Who sleeps in `recv` itself is also woken whenever the other side has read something that was sent to it (Linux,
+        `unix_write_space`): twice for each run. A poll for what can be read is not.
+        """
+        if self._seconds and self._look():
+            return
+        self._poller.poll()
+
+    def _look(self) -> bool:
+        until = perf_counter() + self._seconds
+        while not self._poller.poll(0):
+            if perf_counter() > until:
+                return False
+            _yield()
+        return True

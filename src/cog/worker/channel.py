@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from cog.worker.busy_poll import busy_wait
+from cog.worker.busy_poll import Waiting
 from cog.worker.frames import FrameReader
 from cog.worker.messages import Down, Up, quick_start, read_down
 
@@ -30,6 +30,7 @@ class Channel:
         """Whoever receives looks for `busy_poll` seconds before it sleeps."""
         self._sock = sock
         self.busy_poll = busy_poll
+        self._readable = Waiting(sock, busy_poll)
         self._reader = FrameReader(quick_start)
         self._arrived: deque[Down] = deque()
         self._inbox: deque[bytes] = deque()
@@ -102,8 +103,7 @@ class Channel:
         waited until now) is raised as soon as Python goes on: all bytes are in the inbox by then, none is lost.
         """
         if not self._inbox:
-            if self.busy_poll:
-                busy_wait(self._sock, self.busy_poll)
+            self._readable()
             try:
                 self._inbox.extend(map(self._sock.recv, (_CHUNK,)))  # in one go for Python
             except ConnectionError:
