@@ -536,3 +536,31 @@ def test_what_waits_while_the_model_learns_to_take_batches_runs_as_it_was_meant(
     assert together(server, "c", "d")[1]["metrics"]["batch_size"] == 2
     (server.folder / "go").touch()
     assert [server.wait_for(name)["output"] for name in names] == ["plain hold go", "plain a", "plain b"]
+
+
+ENDING_FIRST = (
+    HEAD
+    + """
+import os
+from typing import Iterator
+
+class Runner(BaseRunner):
+    @batch(max_size=2, max_wait=60)
+    def run(self, act: list[str]) -> Iterator[list[str]]:
+        yield [StopIteration(), "b"]
+        os._exit(3)
+"""
+)
+
+
+def test_the_end_of_one_member_does_not_count_as_the_end_of_a_call(serve: Any) -> None:
+    server: Server = serve(ENDING_FIRST)
+    for _ in range(2):
+        server.wait_health("READY")
+        ended = sorted(answer["status"] for answer in together(server, "a", "b"))
+        assert ended == ["failed", "succeeded"]
+    server.wait_health("READY")
+    pauses = [
+        line["fields"]["seconds"] for line in server.lines if "is replaced" in line["fields"]["message"]
+    ]
+    assert pauses == [0, 0.5]  # it has died twice without a normal end

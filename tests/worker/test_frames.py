@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cog.errors import ProtocolError
-from cog.worker.frames import Frame, FrameReader, header_text, pack
+from cog.worker.frames import LENGTHS, MAX_HEADER, Frame, FrameReader, header_text, pack
 from cog.worker.messages import Ended, Measured, Printed, PutOut, Start, read_down, read_up
 
 headers = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=9), max_size=4).map(
@@ -26,6 +29,39 @@ def test_any_cut_gives_the_same_frames(sent: list[tuple[dict[str, object], bytes
         at, turn = at + step, turn + 1
     assert got == [Frame(header, payload) for header, payload in sent]
     assert reader.empty
+
+
+@given(frames, st.integers(0, 60), st.integers(1, 3))
+def test_what_was_not_asked_for_comes_with_the_next_bytes(
+    sent: list[tuple[dict[str, object], bytes]], cut: int, asked: int
+) -> None:
+    """An exception that a thread of the model raises in the reading one ends the generator."""
+    stream = b"".join(pack(header_text(header), payload) for header, payload in sent)
+    reader = FrameReader()
+    got = list(reader.feed(stream[:cut]))
+    cut_short = reader.feed(stream[cut:])
+    got += itertools.islice(cut_short, asked)
+    cut_short.close()
+    got += reader.feed(b"")
+    assert got == [Frame(header, payload) for header, payload in sent]
+
+
+@given(st.integers(0, 12), st.lists(st.binary(max_size=20), max_size=2))
+def test_a_header_over_the_limit_is_refused_after_the_frames_before_it(cut: int, before: list[bytes]) -> None:
+    stream = b"".join(pack(b'{"kind":"x"}', payload) for payload in before)
+    stream += LENGTHS.pack(MAX_HEADER + 1, 0) + b"more"
+    reader = FrameReader()
+    got: list[bytes] = []
+
+    def read(part: bytes) -> None:
+        got.extend(frame.payload for frame in reader.feed(part))
+
+    if cut >= len(stream) - 4:
+        cut = 0
+    read(stream[:cut])
+    with pytest.raises(ProtocolError, match="over the limit"):
+        read(stream[cut:])
+    assert got == before
 
 
 @given(st.binary(max_size=300))

@@ -139,3 +139,27 @@ def test_what_setup_has_started_ends_with_the_worker(serve: Any) -> None:
     assert server.stop() == 0
     assert time.monotonic() - before < 12
     until(lambda: alive(daemon) or alive(forked), lambda living: not living)
+
+
+FORKS = """
+import os
+from pathlib import Path
+from cog import BaseRunner
+
+class Runner(BaseRunner):
+    def setup(self) -> None:
+        child = os.fork()
+        if child:
+            Path(__file__).with_name("child").write_text(str(child))
+
+    def run(self) -> str:
+        return "fine"
+"""
+
+
+def test_a_child_that_comes_back_from_setup_as_well_ends(serve: Any) -> None:
+    server: Server = serve(FORKS)
+    assert server.predict().json()["output"] == "fine"
+    child = int((server.folder / "child").read_text())
+    until(lambda: alive(child), lambda living: not living)
+    assert server.predict().json()["output"] == "fine"

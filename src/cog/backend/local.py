@@ -284,12 +284,13 @@ class LocalBackend:
         self._watcher.changed()
 
     def worker_served(self, worker: Worker) -> None:
-        """A run ended as it should, whatever came out: the worker itself said so."""
+        """Runs ended as they should, whatever came out: the worker itself said so. Their slots are free."""
         self._deaths.count = 0
         self._renewal.served(worker)
         if not self._measured and len(self._seats) > 1:
             self._measured = True
             self._spawn(self._staffing.shrink())
+        self._watcher.changed()
 
     def worker_changed(self, worker: Worker) -> None:
         """Its number of free slots changed."""

@@ -49,10 +49,10 @@ class Owner(Protocol[W]):
         """Its process is gone."""
 
     def worker_served(self, worker: W) -> None:
-        """A run ended, and the worker itself said how."""
+        """Runs ended, and the worker itself said how: it has more free slots."""
 
     def worker_changed(self, worker: W) -> None:
-        """It has another number of free slots; a run ended normally or not."""
+        """It has another number of free slots for another reason."""
 
     def worker_froze(self, worker: W, frozen: bool) -> None:
         """It does not answer any more, or it answers again."""

@@ -234,14 +234,14 @@ class Worker:
         self._take(messages)
 
     def _take(self, messages: list[Up]) -> None:
-        drained = False
+        drained = ended = False
         for message in messages:
             match message:
                 case Ended():
                     if not drained:  # once for all that arrived together: their prints were there before
                         self._drain_pipes()
                         drained = True
-                    self._end_run(message)
+                    ended = self._end_run(message) or ended
                 case Printed(number, source, text):
                     self._on_text(number, text.decode("utf-8", "replace"), source)
                 case PutOut(number, files, payload):
@@ -263,11 +263,10 @@ class Worker:
                     self._drain_pipes()
                     self._expected = error
                     self._owner.worker_broken(self, error)
-        if drained:  # what the end of runs means for others, once for all that ended together
-            self._owner.worker_served(self)
+        if ended:  # what the end of runs means for others, once for all that ended together
             if self.retiring and not self._flight.begun:
                 self._leave()
-            self._owner.worker_changed(self)
+            self._owner.worker_served(self)
 
     def _distrust(self, error: ProtocolError) -> None:
         """Only code that writes into our descriptor breaks the protocol: the worker cannot be trusted any more."""
@@ -303,10 +302,10 @@ class Worker:
         else:
             sink(Log(text, source))
 
-    def _end_run(self, message: Ended) -> None:
+    def _end_run(self, message: Ended) -> bool:
         if (member := self._flight.pop_member(message.run)) is not None:
             member(done_of(message, time.time()))
-            return
+            return False  # it was one of a batch, whose call goes on
         if message.canceled:
             self._unanswered.discard(message.run)
         if (run := self._flight.begun.get(message.run)) is not None:
@@ -314,6 +313,7 @@ class Worker:
             self._flight.finish(run, done_of(message, time.time()))
             self._flight.ahead.ended(message.seconds)
             self._begin_next()
+        return True
 
     def _take_text(self, text: str, source: Source) -> None:
         """Bytes from a descriptor belong to the one run in flight, if there is exactly one."""

@@ -30,7 +30,7 @@ class Channel:
         """Whoever receives looks for `busy_poll` seconds before it sleeps."""
         self._sock = sock
         self.busy_poll = busy_poll
-        self._readable = Waiting(sock, busy_poll)
+        self._readable: Callable[[], None] = Waiting(sock, busy_poll)
         self._reader = FrameReader(quick_start)
         self._arrived: deque[Down] = deque()
         self._inbox: deque[bytes] = deque()
@@ -132,3 +132,4 @@ class Channel:
         """Close this process's copy of the channel: it belongs to the parent (after a fork)."""
         self._closed = True
         self._sock.close()
+        self._readable = lambda: None  # its number may be that of another file by now; to read it tells the truth

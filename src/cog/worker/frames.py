@@ -55,6 +55,7 @@ class FrameReader:
         self._quick = quick
         self._buffer = bytearray()  # of a frame that has begun: what is whole is read where it came
         self._wanted = LENGTHS.size
+        self._rest = b""  # of what was not asked for, since an exception has come in between
         # The last small one, and what it says: all chunks of an output have the same, which nobody changes.
         self._head: bytes | None = None
         self._header: Header = {}
@@ -62,7 +63,7 @@ class FrameReader:
     @property
     def empty(self) -> bool:
         """True when no part of a frame is waiting."""
-        return not self._buffer
+        return not (self._buffer or self._rest)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Take `data`, give the frames that are now complete. Those before a break of the protocol are given too.
@@ -70,23 +71,28 @@ class FrameReader:
         Raises:
             ProtocolError: the stream is not made of frames.
         """
+        if self._rest:
+            data, self._rest = self._rest + data, b""
         start, size, small = 0, len(data), LENGTHS.size
-        while self._buffer:
-            start += self._fill(data, start)
-            if len(self._buffer) < self._wanted:
-                return
-            self._wanted, middle = _measured(self._buffer, 0)
-            if len(self._buffer) == self._wanted:
-                yield self._filled(middle)
-        while size - start >= small:
-            end, middle = _measured(data, start)
-            if end > size:
-                break
-            head = data[start + small : middle]
-            yield Frame(self._header if head == self._head else self._read(head), data[middle:end])
-            start = end
-        if start < size:
+        try:
+            while self._buffer:
+                start += self._fill(data, start)
+                if len(self._buffer) < self._wanted:
+                    return
+                self._wanted, middle = _measured(self._buffer, 0)
+                if len(self._buffer) == self._wanted:
+                    yield self._filled(middle)
+            while size - start >= small:
+                end, middle = _measured(data, start)
+                if end > size:
+                    break
+                head, payload = data[start + small : middle], data[middle:end]
+                start = end
+                yield Frame(self._header if head == self._head else self._read(head), payload)
             self._buffer += memoryview(data)[start:]
+            start = size
+        finally:
+            self._rest = data[start:]
 
     def _fill(self, data: bytes, start: int) -> int:
         """Put what the frame that has begun lacks into the buffer: first its lengths, then all. Gives how much."""
