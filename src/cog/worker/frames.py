@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Final, NamedTuple, TypeAlias
 
 from cog.errors import ProtocolError
@@ -65,7 +65,7 @@ class FrameReader:
         """True when no part of a frame is waiting."""
         return not (self._buffer or self._rest)
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
+    def feed(self, data: bytes) -> Generator[Frame, None, None]:
         """Take `data`, give the frames that are now complete. Those before a break of the protocol are given too.
 
         Raises:
