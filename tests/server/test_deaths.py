@@ -331,6 +331,9 @@ def test_a_run_that_has_begun_is_not_begun_again(serve: Any) -> None:
     server: Server = serve(ONCE, "--cancel-grace", "0.3", env={"COG_MAX_CONCURRENCY": "2"})
     first = server.start_async({"name": "first"})
     server.wait_file("first")
+    until(
+        (server.folder / "first").read_text, lambda text: text == "begun\n"
+    )  # it is there before it is written
     (worker,) = server.workers()
     os.kill(worker, signal.SIGSTOP)
     second = server.start_async({"name": "second"})
