@@ -67,7 +67,7 @@ def test_without_it_they_sleep_at_once(serve: Any) -> None:
 
 
 def test_who_has_to_share_the_processor_sleeps() -> None:
-    """Beside two processes that compute, on the same processor, it is answered as if nothing had been said."""
+    """Beside a process that computes on the same processor it waits as if nothing had been said."""
     ours, theirs = socket.socketpair()
     wait = Waiting(ours, LOOKS)
     processor = min(os.sched_getaffinity(0))

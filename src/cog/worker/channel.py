@@ -132,6 +132,5 @@ class Channel:
         """Close this process's copy of the channel: it belongs to the parent (after a fork)."""
         self._closed = True
         self._sock.close()
-        self._readable = lambda: (
-            None
-        )  # its number may be that of another file by now; to read it tells the truth
+        # Its number may be that of another file by now, which a poll would wait for; to read it tells the truth.
+        self._readable = lambda: None
