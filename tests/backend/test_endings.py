@@ -21,7 +21,7 @@ from cog.backend.pool import Pool
 from cog.backend.protocol import Backend, Order, Run, State
 from cog.errors import NotReady
 from cog.prediction.events import Done, Event, Log, Metric, Source, Started, Status
-from support.models import ASYNC, SYNC, WAITING
+from support.models import ASYNC, DEAF, SYNC, WAITING
 from support.serving import until, write_model
 
 DEADLINE = 20.0
@@ -281,13 +281,11 @@ def test_a_cancel_lets_the_model_clean_up_and_hits_no_other(
 
 
 def test_a_plain_model_that_is_deaf_to_a_cancel_is_replaced(make: Make, tmp_path: Path) -> None:
-    code = "import ctypes; mark('in', str(os.getpid())); ctypes.PyDLL(None).sleep(60)"  # holds the GIL
-
     async def story() -> None:
         async with living(make, tmp_path, SYNC, cancel_grace=0.2) as house:
             await house.become(State.READY)
-            given = house.run(code)
-            deaf = int(await house.file("in"))
+            given = house.run(DEAF)
+            deaf = int(await house.file("begun"))
             given.run.cancel()
             assert (await given.done()).status is Status.CANCELED
             await house.until(lambda: house.backend.free == 1)

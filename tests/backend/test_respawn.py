@@ -21,7 +21,7 @@ from cog.backend.owner import Spec
 from cog.backend.pool import Pool
 from cog.backend.protocol import Order, State
 from cog.prediction.events import Done, Event, Log, Source, Status
-from support.models import SYNC
+from support.models import DEAF, SYNC
 from support.serving import is_guard, until, write_model
 
 DEADLINE = 20.0
@@ -145,13 +145,12 @@ def test_a_setup_that_fails_on_respawn_counts_as_a_death(
 def test_a_kill_after_the_grace_is_no_death(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seat, "PAUSES", (0.0,) * 5)
     monkeypatch.setattr(seat, "DEATHS", 2)
-    deaf = "import ctypes; print('begun', flush=True); ctypes.PyDLL(None).sleep(60)"  # holds the GIL
 
     async def story() -> None:
         async with living(tmp_path, grace=0.0) as house:
             for _ in range(seat.DEATHS):
                 await house.become(State.READY)
-                assert (await house.run(deaf, cancel=True)).status is Status.CANCELED
+                assert (await house.run(DEAF, cancel=True)).status is Status.CANCELED
                 await house.until(lambda: house.backend.slots == 0)
             await house.become(State.READY)
 
