@@ -78,15 +78,6 @@ ROWS: Final = (
         (Goal("reference", most=0.4), Goal("mosec", most=1.1)),
     ),
     Row(
-        "awake",
-        "the same, this server with `--busy-poll 0.0005`: p50",
-        works.NOOP_AWAKE,
-        ("ours", "reference", "mosec", "echo"),
-        Latency(),
-        MILLISECONDS,
-        (Goal("reference", most=0.4), Goal("mosec", most=1.1)),
-    ),
-    Row(
         "async",
         "no-op, async model, 32 slots, 32 connections: answers",
         NOOP,

@@ -52,8 +52,6 @@ SENTENCES: Final = tuple(
 )
 
 NOOP: Final = Work("noop", ({"x": 1},), _same)
-# The same model, of a server that does not sleep (`--busy-poll`).
-NOOP_AWAKE: Final = Work("noop", ({"x": 1},), _same)
 NOOP_SYNC: Final = Work("noop-sync", ({"x": 1},), _same)
 NOOP_WIDE: Final = Work("noop-wide", ({"x": 1},), _same)  # as many slots as connections, up to 256
 IDLE: Final = Work("idle", ({"x": 1},), _same, turns=3)

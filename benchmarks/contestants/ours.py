@@ -11,10 +11,10 @@ from benchmarks.contestant import Server, Speech
 from benchmarks.contestants import cogs
 from benchmarks.environments import ROOT, environment
 from benchmarks.launching import Launch, launched
-from benchmarks.works import EMBED, NOOP_AWAKE, NOOP_SYNC, Work
+from benchmarks.works import EMBED, NOOP_SYNC, Work
 
 _QUEUE: Final = ("--max-queue", "64")
-_FLAGS: Final = {NOOP_SYNC: _QUEUE, EMBED: _QUEUE, NOOP_AWAKE: ("--busy-poll", "0.0005")}
+_FLAGS: Final = {NOOP_SYNC: _QUEUE, EMBED: _QUEUE}
 _UNBATCHED: Final = ROOT / "examples" / "embed" / "run.py"
 
 

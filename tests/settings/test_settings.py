@@ -20,7 +20,7 @@ DEFAULTS = {
     "max_concurrency": None, "setup_timeout": None, "log_level": "info", "log_format": "auto",
     "throttle_interval": 0.5, "stream_history": 1024, "webhook_auth_token": None, "url_policy": "private", "worker_python": None,
     "user_agent": None, "listen_fd": None, "owner_fd": None, "hold": False, "reload": False, "log_predictions": False, "config_file": None, "no_config": False,
-    "max_batch_size": None, "max_batch_wait": None, "predict_timeout": 0.0, "busy_poll": 0.0, "max_predictions_per_worker": 0, "max_worker_memory": 0, "max_queue": 0, "queue_timeout": 0.0, "warnings": (),
+    "max_batch_size": None, "max_batch_wait": None, "predict_timeout": 0.0, "busy_poll": None, "max_predictions_per_worker": 0, "max_worker_memory": 0, "max_queue": 0, "queue_timeout": 0.0, "warnings": (),
 }  # fmt: skip
 
 VARIABLES = [option.variable for option in OPTIONS if option.variable is not None]
@@ -65,6 +65,7 @@ def test_every_option_is_a_field_and_every_field_an_option() -> None:
         (["--max-predictions-per-worker", "1000"], "max_predictions_per_worker", 1000),
         (["--max-worker-memory", "2GiB"], "max_worker_memory", 2**31),
         (["--busy-poll", "0.0005"], "busy_poll", 0.0005),
+        (["--busy-poll", "auto"], "busy_poll", None),
         (["--predict-timeout", "1.5"], "predict_timeout", 1.5),
         (["--max-body", "512"], "max_body", 512),
         (["--max-body", "64KiB"], "max_body", 65536),
@@ -195,7 +196,7 @@ def test_all_bad_variables_are_told_together() -> None:
         ["--gpus", "0,,1"], ["--gpus", "0,0"], ["--gpus", "0,all"], ["--gpus", "GPU"], ["--x-mode", ""],
         ["--upload-url", "ftp://x"], ["--upload-url", "http://[x"], ["--upload-url", "http://h:99999/"],
         ["--upload-url", "no url"], ["--max-body", "10 apples"], ["--max-body", "64K"], ["--keep", "nan"],
-        ["--await-explicit-shutdown", "perhaps"], ["extra"], ["--busy-poll", "0.2"], ["--busy-poll", "-1"],
+        ["--await-explicit-shutdown", "perhaps"], ["extra"], ["--busy-poll", "0.2"], ["--busy-poll", "-1"], ["--busy-poll", "soon"],
     ],
 )  # fmt: skip
 def test_bad_arguments_end_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,13 @@ def cpus() -> int:
     return max(1, count if quota is None else min(count, math.ceil(quota)))
 
 
+def has_two_to_spare() -> bool:
+    """True where two processes may keep a processor busy each: there are two, and there is no quota of a control group, or
+    one of 3 or more. Who is over the quota stands still for the rest of its period (`cpu.max` in the kernel's cgroup-v2)."""
+    quota = _cpu_quota()
+    return cpus() >= 2 and (quota is None or quota >= 3)
+
+
 def _cpu_quota() -> float | None:
     text = _read(_CGROUP / "cpu.max")  # control groups, version 2: "quota period" or "max period"
     if text is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
 from cog.backend.gpus import Gpus
+from cog.backend.poll import NEVER, Poll
 from cog.prediction.events import Source
 
 W = TypeVar("W", contravariant=True)
@@ -27,6 +28,7 @@ class Spec:
     train: bool = False
     survey: bool = False
     gpus: Gpus = field(default_factory=Gpus)
+    busy_poll: Poll = NEVER
 
 
 class Fate(NamedTuple):

@@ -82,6 +82,7 @@ class Worker:
         self._control = Link(process.control, loop, self._take_control, self._distrust, self._on_gone)
         self._pulse = Pulse(loop, lambda: self._control.send(Ping()), self._on_pulse)
         self._checkup = Checkup(loop, lambda number: self._control.send(AskHealth(number)))
+        self._flight.keep_time(self.spec.busy_poll, loop, self._data.send)
         self._pipes = Pipes(process.stdout, process.stderr, self._take_text)
         self._pipes.start(loop)
         process.when_ended(loop, self._on_end)
@@ -296,8 +297,7 @@ class Worker:
             self._owner.worker_ready(self)
 
     def _on_text(self, number: int | None, text: str, source: Source) -> None:
-        sink = None if number is None else self._flight.sink(number)
-        if sink is None:
+        if (sink := self._flight.sink(number)) is None:
             self._owner.worker_printed(self, text, source)
         else:
             sink(Log(text, source))

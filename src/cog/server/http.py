@@ -16,6 +16,7 @@ from cog import settings as options
 from cog.backend.gpus import Gpus, choose
 from cog.backend.head_start import HeadStart
 from cog.backend.owner import Spec
+from cog.backend.poll import choose as choose_poll
 from cog.errors import CogError
 from cog.files.folders import RuntimeFolder, unusable
 from cog.server import init, memory, open_files, orders
@@ -104,9 +105,7 @@ def _spec(settings: Settings, source: Source, folders: RuntimeFolder) -> Spec:
         bundle.build(kit)
     except OSError as error:
         raise unusable(os.path.dirname(folders.path), error) from error
-    flags = ["--open-files", str(allowed), *(("--fresh",) if settings.reload else ())]
-    if settings.busy_poll:
-        flags += ("--busy-poll", str(settings.busy_poll))
+    flags = ("--open-files", str(allowed), *(("--fresh",) if settings.reload else ()))
     train = settings.mode == "train"
     return Spec(
         command=(settings.worker_python or sys.executable, "-u", str(kit), *flags),
@@ -120,6 +119,7 @@ def _spec(settings: Settings, source: Source, folders: RuntimeFolder) -> Spec:
         else settings.max_concurrency or source.max_concurrency,  # of predictions
         train=train,
         gpus=_gpus(settings, source),
+        busy_poll=choose_poll(settings.busy_poll),
         cancel_grace=settings.cancel_grace,
         predict_timeout=None if train else settings.predict_timeout or None,
     )

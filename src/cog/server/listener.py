@@ -12,10 +12,8 @@ from typing import Final
 
 from cog.errors import SettingError
 from cog.server.connection import Connection
-from cog.server.eager import Eager
 from cog.server.exchange import Dates
 from cog.server.traffic import App, AtOnce, Traffic
-from cog.worker.busy_poll import BusyPoll
 
 # Connections that wait to be accepted; and how many of them asyncio's own loop accepts in one go, before we hear of the
 # first. More would take the descriptors that are left for anything but connections.
@@ -114,25 +112,19 @@ class Listener:
         client_timeout: float,
         keep_alive: float = _KEEP_ALIVE,
         at_once: AtOnce = lambda _: False,
-        busy_poll: float = 0.0,
     ) -> None:
-        """Seconds: how long a client may take (see `--client-timeout`), how long an idle one is kept, and how long the
-        loop looks for more before it sleeps (`--busy-poll`)."""
+        """Seconds: how long a client may take (see `--client-timeout`), and how long an idle one is kept."""
         self._sockets = sockets
         self._traffic = Traffic(
             app, at_once, client_timeout=client_timeout, keep_alive=keep_alive, most=_most()
         )
         self._every = min(_SWEEP, client_timeout / 4, keep_alive / 4)
-        self._busy_poll = busy_poll
-        self._poll: BusyPoll | None = None
         self._servers: list[asyncio.Server] = []
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def open(self) -> None:
         """Begin to accept."""
         loop = asyncio.get_running_loop()
-        if self._busy_poll:
-            self._poll = BusyPoll(loop, self._busy_poll)
         self._tick(loop)
         self._sweep(loop)
         for sock in self._sockets:
@@ -141,10 +133,7 @@ class Listener:
             sock.listen(_BACKLOG)
 
     def _connection(self) -> Connection:
-        loop = asyncio.get_running_loop()
-        if self._poll is not None:
-            return Eager(self._traffic, loop, self._poll)
-        return Connection(self._traffic, loop)
+        return Connection(self._traffic, asyncio.get_running_loop())
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         """Set the Date header, which every answer carries, once a second."""

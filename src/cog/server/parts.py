@@ -175,7 +175,6 @@ class Server:
             sockets,
             client_timeout=timeout,
             at_once=application.at_once,
-            busy_poll=self._settings.busy_poll,
         )
         desks = [desk for desk in (self._model, self._training) if desk is not None]
         services, stores = [desk.service for desk in desks], [desk.store for desk in desks]

@@ -68,10 +68,11 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("max_batch_wait", "--max-batch-wait", "COG_MAX_BATCH_WAIT", values.seconds, None,
            "How long the first prediction of a batch waits for others while the model is idle. Without it: what `@batch` says.",
            "SECONDS"),
-    Option("busy_poll", "--busy-poll", "COG_BUSY_POLL", values.short_time, "0",
-           "How long server and workers look for more, after something has come, before they sleep: 0.0005 makes short "
-           "predictions that come one after the other two to three times as fast, and keeps a processor busy for each "
-           "process meanwhile. 0: never.", "SECONDS"),
+    Option("busy_poll", "--busy-poll", "COG_BUSY_POLL", values.short_time, "auto",
+           "How long server and workers look for more, after something has come, before they sleep, which makes short "
+           "predictions two to three times as fast and keeps a processor busy for each process meanwhile. `auto`: 0.0005 "
+           "while predictions come one at a time, each within that time of the one before, and there are processors to "
+           "spare; 0: never.", "SECONDS"),
     Option("max_predictions_per_worker", "--max-predictions-per-worker", "COG_MAX_PREDICTIONS_PER_WORKER",
            values.whole(0, 10**9), "0",
            "Replace a worker after so many predictions. The next one is set up first where memory allows, and nothing that "
@@ -177,7 +178,7 @@ class Settings:
     queue_timeout: float
     max_batch_size: int | None
     max_batch_wait: float | None
-    busy_poll: float
+    busy_poll: float | None
     max_predictions_per_worker: int
     max_worker_memory: int
     reload: bool

@@ -47,10 +47,16 @@ def seconds(text: str) -> float:
     return number
 
 
-def short_time(text: str) -> float:
-    """A time of at most a tenth of a second."""
-    if (number := seconds(text)) > 0.1:
-        raise ValueError("it must be a number of seconds up to 0.1, such as 0.0005")
+def short_time(text: str) -> float | None:
+    """A time of at most a tenth of a second; None for `auto`."""
+    if text.strip().lower() == "auto":
+        return None
+    try:
+        number = seconds(text)
+    except ValueError:
+        number = 1.0
+    if number > 0.1:
+        raise ValueError("it must be `auto` or a number of seconds up to 0.1, such as 0.0005")
     return number
 
 

@@ -17,7 +17,7 @@ from cog.worker.busy_poll import BusyPoll
 from cog.worker.calls import Call
 from cog.worker.control import Answer
 from cog.worker.failures import summary
-from cog.worker.messages import Start, StartBatch
+from cog.worker.messages import Look, Start, StartBatch
 from cog.worker.model import Model
 from cog.worker.runs import Ending, Runs
 from cog.worker.work import Work, work_of
@@ -36,7 +36,7 @@ class AsyncEngine:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._checks: set[asyncio.Task[None]] = set()
         self._ended = False
-        self._poll = BusyPoll(loop, runs.channel.busy_poll)
+        self._poll = BusyPoll(loop)
 
     def serve(self) -> None:
         """Run what the server sends until it closes the channel."""
@@ -60,6 +60,8 @@ class AsyncEngine:
             for order in self._runs.channel.receive_ready():
                 if isinstance(order, Start | StartBatch):
                     self._begin(work_of(order, self._runs, self._model))
+                elif isinstance(order, Look):
+                    self._poll.look(order.seconds)
         except EOFError:
             self._ended = True
             self._loop.stop()

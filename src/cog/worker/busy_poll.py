@@ -1,5 +1,5 @@
-"""How a worker waits for the server, and looking for more instead of sleeping, for a while after something has come
-(`--busy-poll`).
+"""How a worker waits for the server, and looking for more instead of sleeping, for a while after something has come: when
+that is done is said in `backend/tempo.py`.
 
 To put a process to sleep and to wake it up costs more than a short run: some 40 us each time, caches and all, four times
 for a prediction (docs/performance.md). Who looks without a pause has the answer at once, and a processor for nothing else.
@@ -31,13 +31,19 @@ _OURS: Final = 2
 class BusyPoll:
     """Keeps an event loop from sleeping."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float = 0.0) -> None:
         """`seconds` are counted from the latest `wake()`; with 0 the loop sleeps as it always does."""
         self._loop = loop
         self._seconds = seconds
         self._until = 0.0
         self._rests_until = 0.0
         self._turning = False
+
+    def look(self, seconds: float) -> None:
+        """From now on it is so many seconds, from now."""
+        self._seconds = seconds
+        self._until = 0.0
+        self.wake()
 
     def wake(self) -> None:
         """Something has come, or was sent for which something may come back."""
@@ -63,9 +69,9 @@ class BusyPoll:
 class Waiting:
     """Waits until there is something to read."""
 
-    def __init__(self, sock: socket.socket, seconds: float) -> None:
+    def __init__(self, sock: socket.socket, seconds: float = 0.0) -> None:
         """For the first `seconds` it looks without sleeping."""
-        self._seconds = seconds
+        self.seconds = seconds
         self._rests_until = 0.0
         self._poller = select.poll()
         self._poller.register(sock, select.POLLIN)
@@ -77,14 +83,14 @@ class Waiting:
         `unix_write_space`): twice for each run. A poll for what can be read is not. But beside a thread of the model that
         computes each of the two calls would wait for the interpreter's lock (`sys.setswitchinterval`), some 5 ms.
         """
-        if self._seconds and perf_counter() > self._rests_until and self._look():
+        if self.seconds and perf_counter() > self._rests_until and self._look():
             return
         if threading.active_count() <= _OURS:
             self._poller.poll()
 
     def _look(self) -> bool:
         last = perf_counter()
-        until = last + self._seconds
+        until = last + self.seconds
         while not self._poller.poll(0):
             _yield()
             now = perf_counter()

@@ -26,11 +26,10 @@ class Channel:
     keeps a flood of prints or chunks from filling the memory of either side.
     """
 
-    def __init__(self, sock: socket.socket, *, busy_poll: float = 0.0) -> None:
-        """Whoever receives looks for `busy_poll` seconds before it sleeps."""
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self.busy_poll = busy_poll
-        self._readable: Callable[[], None] = Waiting(sock, busy_poll)
+        self._readable: Callable[[], None]
+        self._readable = self._waiting = Waiting(sock)
         self._reader = FrameReader(quick_start)
         self._arrived: deque[Down] = deque()
         self._inbox: deque[bytes] = deque()
@@ -46,6 +45,10 @@ class Channel:
     def fileno(self) -> int:
         """The socket's descriptor."""
         return self._sock.fileno()
+
+    def look(self, seconds: float) -> None:
+        """From now on `receive()` looks for so long before it sleeps."""
+        self._waiting.seconds = seconds
 
     def defer(self, schedule: Callable[[], object]) -> None:
         """From now on frames sent by this thread wait until `flush()`, which `schedule` arranges."""

@@ -23,6 +23,7 @@ from cog.worker.messages import (
     Down,
     Healthy,
     Load,
+    Look,
     Ping,
     Start,
     StartBatch,
@@ -94,7 +95,7 @@ class Control(threading.Thread):
                 self._check_health(seq)
             case Ping():
                 self._send(Alive())
-            case Load() | Start() | StartBatch():
+            case Load() | Start() | StartBatch() | Look():
                 raise OSError(f"{type(message).__name__} does not come on the control socket")
         return False
 

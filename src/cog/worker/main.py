@@ -43,9 +43,6 @@ def main() -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="never trust a compiled form of the model's source"
     )
-    parser.add_argument(
-        "--busy-poll", type=float, default=0.0, help="seconds to look for more before it sleeps"
-    )
     options = parser.parse_args()
     if options.open_files is not None:  # the server has more; models may use select(), which has its limit
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -53,7 +50,7 @@ def main() -> None:
     _die_with_parent()
     _die_first()
     faulthandler.enable()  # a crash in C code then prints where Python was, into the logs of the prediction
-    channel = Channel(_adopt(options.data), busy_poll=options.busy_poll)
+    channel = Channel(_adopt(options.data))
     control = Control(_adopt(options.control))
     capture = Capture(channel)
     capture.install()

@@ -1,8 +1,8 @@
 """The words of the channel, written down once: what each frame holds, how it is made and how it is read.
 
-Down the data socket: `Load`, then `Start` or `StartBatch` for each run. Up: `Ready` or `Broken`, then `Printed`, `PutOut`,
-`Measured` and `Ended`. The control socket carries `Cancel`, `AskHealth` and `Ping` down, `TooLate`, `Healthy` and
-`Alive` up.
+Down the data socket: `Load`, then `Start` or `StartBatch` for each run, and `Look`. Up: `Ready` or `Broken`, then
+`Printed`, `PutOut`, `Measured` and `Ended`. The control socket carries `Cancel`, `AskHealth` and `Ping` down, `TooLate`,
+`Healthy` and `Alive` up.
 """
 
 from __future__ import annotations
@@ -74,6 +74,16 @@ class StartBatch(NamedTuple):
     def pack(self) -> bytes:
         """The message as a frame."""
         return pack(header_text({"kind": "batch", "run": self.run, "members": self.members}), self.payload)
+
+
+class Look(NamedTuple):
+    """From now on look for more, for so many seconds after something has come, before you sleep; 0: sleep at once."""
+
+    seconds: float
+
+    def pack(self) -> bytes:
+        """The message as a frame."""
+        return pack(header_text({"kind": "look", "seconds": self.seconds}))
 
 
 class Cancel(NamedTuple):
@@ -226,7 +236,7 @@ _STATUSES: Final = ("succeeded", "failed", "canceled")
 _START: Final = re.compile(rb'\{"kind":"start","run":(\d{1,18}),"folder":"([^"\\\x00-\x1f\x7f-\xff]*)"\}')
 _NO_FILES: Final[list[list[str]]] = []
 
-Down: TypeAlias = Load | Start | StartBatch | Cancel | AskHealth | Ping
+Down: TypeAlias = Load | Start | StartBatch | Look | Cancel | AskHealth | Ping
 Up: TypeAlias = Ready | Broken | Printed | PutOut | Measured | Ended | TooLate | Healthy | Alive
 Message: TypeAlias = Down | Up
 
@@ -251,13 +261,8 @@ def read_up(frame: Frame) -> Up:
             return TooLate(run)
         case {"kind": "alive"}:
             return Alive()
-        case {
-            "kind": "healthy",
-            "seq": int(seq),
-            "healthy": bool(healthy),
-            "message": str() | None as message,
-        }:
-            return Healthy(seq, healthy, message)
+        case {"kind": "healthy", "seq": int(seq), "healthy": bool(healthy), "message": str() | None as said}:
+            return Healthy(seq, healthy, said)
         case {"kind": "ready", "signature": dict(signature)}:
             return Ready(signature)
         case {"kind": "broken", "error": str(error)}:
@@ -309,6 +314,8 @@ def read_down(frame: Frame) -> Down:
             return Cancel(run)
         case {"kind": "health", "seq": int(seq)}:
             return AskHealth(seq)
+        case {"kind": "look", "seconds": int() | float() as seconds}:
+            return Look(float(seconds))
         case {"kind": "ping"}:
             return Ping()
         case {

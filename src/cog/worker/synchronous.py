@@ -21,7 +21,7 @@ from cog.worker import calls
 from cog.worker.calls import Call
 from cog.worker.control import CANCEL_SIGNAL, Answer
 from cog.worker.failures import is_fatal, summary
-from cog.worker.messages import Start, StartBatch
+from cog.worker.messages import Look, Start, StartBatch
 from cog.worker.model import Model
 from cog.worker.runs import Ending, Runs
 from cog.worker.work import Work, work_of
@@ -57,6 +57,8 @@ class SyncEngine:
                 self._running = True
                 self._run(order)
                 self._running = False
+            elif isinstance(order, Look):
+                self._runs.channel.look(order.seconds)
 
     def _run(self, order: Start | StartBatch) -> None:
         work = work_of(order, self._runs, self._model)
