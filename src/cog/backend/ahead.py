@@ -12,7 +12,7 @@ from cog.backend.run import WorkerRun
 
 # Orders at most, and the seconds that all of them may take: nobody waits longer for having been sent too early, and
 # a worker with longer runs has nothing to gain.
-_DEEPEST: Final = 16
+_DEEPEST: Final = 32
 _LONGEST: Final = 0.002
 # Runs without a byte on the descriptors 1 and 2. Whose text that is can be told only while one run is on its way.
 _QUIET: Final = 64
@@ -24,6 +24,9 @@ class Ahead:
 
     def __init__(self) -> None:
         self.runs: deque[WorkerRun] = deque()
+        self.suits = (
+            True  # False where several runs are on their way at a time, or several predictions in one
+        )
         self._mean = _LONGEST
         self._quiet = 0
         self._depth = 0  # how many there may be
@@ -37,7 +40,7 @@ class Ahead:
         """A run has taken so long."""
         mean = self._mean = self._mean + _WEIGHT * (min(seconds, 1.0) - self._mean)
         self._quiet += 1
-        if self._quiet < _QUIET or mean >= _LONGEST:
+        if self._quiet < _QUIET or mean >= _LONGEST or not self.suits:
             self._depth = 0
         else:
             self._depth = _DEEPEST if mean * _DEEPEST <= _LONGEST else int(_LONGEST / mean)

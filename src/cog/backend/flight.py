@@ -38,10 +38,8 @@ class Flight:
         self._next += 1 + len(order.members)
         return WorkerRun(host, number, order, sink)
 
-    def next(self, slots: int) -> WorkerRun | None:
-        """The next of those that were sent, which is begun now; None when there is none, or no slot for it."""
-        if not self.ahead.runs or len(self.begun) >= slots:
-            return None
+    def next(self) -> WorkerRun:
+        """The next of those that were sent, which is begun now; there must be one."""
         run = self.ahead.runs.popleft()
         self.begun[run.number] = run
         run.begun = True

@@ -140,15 +140,14 @@ class LocalBackend:
                 return worker.run(order, sink)
             except NotReady:
                 continue  # it has just died, and has no free slot any more: the next one
-        if self.room > 0:
-            return self._workers[0].run(order, sink)
         raise NotReady("no worker has a free slot")
 
     def _least_loaded(self) -> Worker | None:
-        """The one with the fewest runs in proportion to its slots; among equals the first, whose caches are warm."""
+        """The one with the fewest runs in proportion to its slots; among equals the first, whose caches are warm. One that is
+        alone takes orders ahead, see `room`."""
         workers = self._workers
         if len(workers) == 1:
-            return workers[0] if workers[0].free > 0 else None
+            return workers[0] if workers[0].room > 0 else None
         best: Worker | None = None
         for worker in workers:
             if worker.free > 0 and (best is None or worker.busy * best.slots < best.busy * worker.slots):

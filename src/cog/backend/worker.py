@@ -97,9 +97,8 @@ class Worker:
     @property
     def ready(self) -> bool:
         """True when it is set up and not on its way out."""
-        if self.retiring or self._gone or self.slots == 0:
-            return False
-        return self._expected is None and self._fault is None
+        leaves = self.retiring or self._gone or self._expected is not None or self._fault is not None
+        return not leaves and self.slots > 0
 
     @property
     def frozen(self) -> bool:
@@ -128,10 +127,8 @@ class Worker:
         """How many more orders it takes now: as it has free slots, or ahead, of a model with short runs, one after the other."""
         if not self.ready or self._unanswered or self._pulse.frozen:
             return 0
-        free, signature = self.slots - len(self._flight.begun), self.signature
-        if free > 0 or signature is None or signature.is_async or signature.batch is not None:
-            return free
-        return self._flight.ahead.room
+        free = self.slots - len(self._flight.begun)
+        return free if free > 0 else self._flight.ahead.room
 
     # Orders
 
@@ -141,18 +138,20 @@ class Worker:
         Raises:
             NotReady: the worker has just died, and the model has seen nothing of it.
         """
-        run = self._flight.new(self, order, sink)
-        if not self._data.send(message_of(run.number, order), now=not self._flight.begun):
+        run, begun = self._flight.new(self, order, sink), self._flight.begun
+        if not self._data.send(message_of(run.number, order), now=not begun):
             self._gone = True
             raise NotReady(f"worker {self.index} has ended")
         self._flight.ahead.runs.append(run)
-        self._begin_next()
+        if len(begun) < self.slots:
+            self._begin_next()
         return run
 
     def _begin_next(self) -> None:
         """What was sent ahead is begun, as far as there are slots."""
         flight = self._flight
-        while flight.ahead.runs and (run := flight.next(self.slots)) is not None:
+        while flight.ahead.runs and len(flight.begun) < self.slots:
+            run = flight.next()
             if run.canceling:  # it has ended for its client, and the worker has not heard of that yet
                 run.deadline = self._loop.call_later(self.spec.cancel_grace, self._on_deaf, run)
                 return
@@ -289,10 +288,11 @@ class Worker:
     def _on_ready(self, signature: dict[str, object]) -> None:
         self._drain_pipes()
         try:
-            self.signature = wire.load(cast("dict[str, JSON]", signature))
+            self.signature = loaded = wire.load(cast("dict[str, JSON]", signature))
         except ProtocolError as error:
             self._distrust(error)
         else:
+            self._flight.ahead.suits = not loaded.is_async and loaded.batch is None
             self._pulse.start()
             self._owner.worker_ready(self)
 

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from cog.backend.protocol import Order, Run
 from cog.errors import CogError, NotReady
 from cog.files.fetch import make_folder
-from cog.prediction.events import Done, Event, Output, Started, Status
+from cog.prediction.events import TERMINAL, Done, Event, Output, Started, Status
 from cog.prediction.record import Prediction, Timings
 from cog.prediction.request import PredictionRequest
 from cog.service.courier import Courier
@@ -306,7 +306,7 @@ class Journey:
         return event._replace(payload=payload, files=())
 
     def _apply(self, event: Event) -> None:
-        if self.prediction.status.terminal:  # it was abandoned
+        if self.prediction.status in TERMINAL:  # it was abandoned
             return
         try:
             self.prediction.publish(event)

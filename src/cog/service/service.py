@@ -156,7 +156,7 @@ class Service:
             capacity=self._stream_history,
         )
         prediction.listeners.extend(self._audience(request))
-        rule = self._limits.rule(signature)
+        rule = None if signature.batch is None else self._limits.rule(signature)
         journey = Journey(prediction, request, intake, self._courier, self, next(_NUMBERS), rule)
         self._active[request.id] = journey
         self._taken += 1
@@ -187,7 +187,7 @@ class Service:
     def ask_slot(self, journey: Journey) -> None:
         """Start it now, or in its turn. That comes first for one that had a slot in vain: it came before all that wait."""
         alone = journey.rule is None and not self._line
-        if alone and self.backend.free > 0 and journey.start(self.backend.run):
+        if alone and self.backend.room > 0 and journey.start(self.backend.run):
             return
         self._line.join(journey)
         self._serve()
