@@ -246,7 +246,7 @@ class Worker:
                     self._on_text(number, text.decode("utf-8", "replace"), source)
                 case PutOut(number, files, payload):
                     if (sink := self._flight.sink(number)) is not None:
-                        sink(Output(payload, files_of(files)))
+                        sink(Output(payload, files_of(files) if files else ()))
                 case Measured(number, name, value, mode):
                     if (sink := self._flight.sink(number)) is not None:
                         sink(Metric(name, value, mode))

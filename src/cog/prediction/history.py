@@ -86,7 +86,9 @@ class History:
     def add(self, event: Told) -> None:
         """Take one more."""
         self._events.append(event)
-        self._size += _held(event)
+        self._size += (
+            _PER_EVENT + len(event) if type(event) is bytes and len(event) <= SMALL else _held(event)
+        )
         if len(self._events) > self._look or self._size > MOST:
             self._forget()
 
@@ -100,10 +102,12 @@ class History:
             if dropped >= spare and self._size <= room:
                 break
             dropped += 1
-            self._size -= _held(event)
             if type(event) is bytes:
                 chunks += 1
-            elif type(event) is Log:
+                self._size -= _PER_EVENT + len(event) if len(event) <= SMALL else _PER_EVENT
+                continue
+            self._size -= _held(event)
+            if type(event) is Log:
                 characters += len(event.text)
         self._begin = Place(count + dropped, chunks, characters)
         del self._events[:dropped]
@@ -138,7 +142,7 @@ class History:
         found = self._events[start : start + _EVENTS]
         bytes_left = _BYTES
         for index, event in enumerate(found, 1):
-            bytes_left -= _told(event)
+            bytes_left -= len(event) if type(event) is bytes else _held(event)
             if bytes_left < 0:
                 return found[:index]
         return found
@@ -153,8 +157,3 @@ def _held(event: Told) -> int:
         return _PER_EVENT + len(event.text)
     assert isinstance(event, Metric)
     return _PER_EVENT + len(event.name) + size(event.value)
-
-
-def _told(event: Told) -> int:
-    """About how much it is to tell."""
-    return len(event) if type(event) is bytes else _held(event)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from json.encoder import encode_basestring
 from math import isfinite
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from cog.prediction.chunks import Chunks
 from cog.prediction.events import TERMINAL, Done, Event, Log, Metric, Output, Started, Status
@@ -30,6 +30,11 @@ class Listener(Protocol):
         """`event` has just been applied to `prediction`."""
 
 
+# Listeners of every prediction, by what they want to know of: models yield a million chunks, of which most have nothing to say.
+Standing: TypeAlias = Mapping[type[Event], tuple[Listener, ...]]
+NOBODY: Final[Standing] = {}
+
+
 class Timings(NamedTuple):
     """Seconds that a prediction spent beside the model, and how many there were in its call of a model that takes batches.
     What is zero is not shown."""
@@ -45,6 +50,7 @@ _WORDS: Final = {status: status.value for status in Status}  # an Enum's value c
 _NO_CHUNKS: Final = Chunks()
 _NO_LOGS: Final = LogText()
 _EMPTY: Final = '""'
+_PROCESSING: Final = Status.PROCESSING
 
 
 class Prediction:
@@ -54,9 +60,9 @@ class Prediction:
     """
 
     __slots__ = (
-        "_capacity", "_history", "_meter", "_recorded", "_rendered", "_result", "chunks", "completed_at", "created_at",
-        "error", "id", "input", "listeners", "logs", "metrics", "place", "started_at", "status", "streams", "timings",
-        "version",
+        "_capacity", "_history", "_meter", "_recorded", "_rendered", "_result", "_standing", "chunks", "completed_at",
+        "created_at", "error", "id", "input", "listeners", "logs", "metrics", "place", "started_at", "status", "streams",
+        "timings", "version",
     )  # fmt: skip
 
     def __init__(
@@ -68,9 +74,11 @@ class Prediction:
         streams: bool,
         version: str | None = None,
         capacity: int = CAPACITY,
+        standing: Standing = NOBODY,
     ) -> None:
         """`input` is the JSON text that clients may see (secrets masked, long data URLs cut); `streams` says that
-        the output is a list of the chunks that the model yields; `capacity` is for the `History`."""
+        the output is a list of the chunks that the model yields; `capacity` is for the `History`; `standing` are told before
+        its own listeners, who are told everything."""
         self.id = id
         self.input = input
         self.created_at = created_at
@@ -92,6 +100,7 @@ class Prediction:
         self.timings = NO_TIMINGS
         self.place: Callable[[], int | None] | None = None  # where it stands in the queue, while it is in one
         self.listeners: list[Listener] = []
+        self._standing = standing
         self._result: bytes | None = None
         self._rendered: bytes | None = None
 
@@ -102,7 +111,8 @@ class Prediction:
             StateError: the event cannot follow; nothing was changed and nobody told.
         """
         self.apply(event)
-        for listener in self.listeners:
+        standing = self._standing.get(type(event))
+        for listener in self.listeners if standing is None else (*standing, *self.listeners):
             try:
                 listener.notice(self, event)
             except Exception:  # noqa: BLE001
@@ -115,13 +125,14 @@ class Prediction:
         Raises:
             StateError: the event cannot follow; nothing was changed.
         """
-        status = following(self.status, event)
-        if type(event) is Output:  # first, since models yield a million chunks
+        if type(event) is Output and self.status is _PROCESSING:  # first, since models yield a million chunks
             if self.chunks is _NO_CHUNKS:
                 self.chunks = Chunks()
             self.chunks.append(event.payload)
-            self.history.add(event.payload)
-        elif type(event) is Started:
+            (self._history or self.history).add(event.payload)
+            return
+        status = following(self.status, event)
+        if type(event) is Started:
             self.started_at = event.at
         elif type(event) is Done:
             self._end(event)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
 from importlib import import_module
 from socket import socket
 from typing import Final, NoReturn
@@ -28,6 +27,7 @@ from cog.files.shelf import Shelf
 from cog.net.client import Client
 from cog.net.policy import UrlPolicy
 from cog.notify.webhooks import Webhooks
+from cog.prediction.events import Done, Log
 from cog.prediction.record import Listener
 from cog.prediction.request import PredictionRequest
 from cog.schema.task import PREDICT, TRAIN, Task
@@ -124,9 +124,9 @@ class Server:
         """Predictions, or trainings: each with a registry of their own, and everything else through the same classes."""
         settings = self._settings
         store = MemoryStore(settings.keep)
-        always: tuple[Listener, ...] = (PredictionPrints(), store)
-        if settings.log_predictions:
-            always += (PredictionEnds(task.noun),)
+        ends: tuple[Listener, ...] = (
+            (store, PredictionEnds(task.noun)) if settings.log_predictions else (store,)
+        )
         courier = Courier(
             self._folders,
             Fetcher(self._client, max_bytes=settings.max_download, timeout=settings.download_timeout),
@@ -137,11 +137,12 @@ class Server:
         service = Service(
             backend,
             courier,
-            partial(self._audience, always),
+            self._audience,
             show,
             local_files=settings.allow_local_files,
             max_files=settings.max_files,
             stream_history=settings.stream_history,
+            standing={Log: (PredictionPrints(),), Done: ends},
             wording=wording,
             limits=Limits(
                 0 if isinstance(backend, Occasional) else settings.max_queue,
@@ -152,10 +153,8 @@ class Server:
         )
         return Desk(service, store, Create(service, store, self._policy, settings.max_body, task=task))
 
-    def _audience(self, always: tuple[Listener, ...], request: PredictionRequest) -> Sequence[Listener]:
-        if request.webhook is None:
-            return always
-        return (*always, self._webhooks.listener(request.webhook))
+    def _audience(self, request: PredictionRequest) -> Sequence[Listener]:
+        return () if request.webhook is None else (self._webhooks.listener(request.webhook),)
 
     def _others(self) -> App:
         from cog.server.addresses import addresses

@@ -13,7 +13,7 @@ from cog.backend.protocol import Backend, State
 from cog.errors import NotReady
 from cog.prediction.events import Source
 from cog.prediction.history import CAPACITY
-from cog.prediction.record import Listener, Prediction
+from cog.prediction.record import NOBODY, Listener, Prediction, Standing
 from cog.prediction.request import PredictionRequest
 from cog.service.batch import start_all
 from cog.service.capacity import Capacity, Limits
@@ -59,11 +59,13 @@ class Service:
         local_files: bool = False,
         max_files: int = 1000,
         stream_history: int = CAPACITY,
+        standing: Standing = NOBODY,
         wording: Wording = PREDICTIONS,
         limits: Limits = Limits(),  # noqa: B008  it is frozen
     ) -> None:
-        """`audience` gives the listeners of a new prediction; `show` takes what is printed outside of any; `max_files`
-        is for one input, `stream_history` the events that who comes later is told; `wording` is that of refusals."""
+        """`audience` gives the listeners of a new prediction beside the `standing` ones; `show` takes what is printed outside
+        of any; `max_files` is for one input, `stream_history` the events that who comes later is told; `wording` is that of
+        refusals."""
         self.backend = backend
         self._courier = courier
         self._audience = audience
@@ -71,6 +73,7 @@ class Service:
         self._local_files = local_files
         self._max_files = max_files
         self._stream_history = stream_history
+        self._standing = standing
         self._wording = wording
         self._active: dict[str, Journey] = {}
         self._limits = limits
@@ -154,6 +157,7 @@ class Service:
             created_at=time.time(),
             streams=signature.yields,
             capacity=self._stream_history,
+            standing=self._standing,
         )
         prediction.listeners.extend(self._audience(request))
         rule = None if signature.batch is None else self._limits.rule(signature)

@@ -41,7 +41,7 @@ class AsyncEngine:
     def serve(self) -> None:
         """Run what the server sends until it closes the channel."""
         channel = self._runs.channel
-        channel.defer(lambda: self._loop.call_soon(channel.flush))
+        channel.defer(lambda: self._loop.call_soon(channel.flush_in_turn))
         self._loop.add_reader(channel.fileno(), self._receive)
         if self._loop.get_exception_handler() is None:
             self._loop.set_exception_handler(_tell_at_home)

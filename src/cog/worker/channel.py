@@ -51,7 +51,7 @@ class Channel:
         self._waiting.seconds = seconds
 
     def defer(self, schedule: Callable[[], object]) -> None:
-        """From now on frames sent by this thread wait until `flush()`, which `schedule` arranges."""
+        """From now on frames sent by this thread wait until `flush_in_turn()`, which `schedule` arranges, or `flush()`."""
         self._defer = schedule
         self._loop_thread = threading.get_ident()
 
@@ -75,10 +75,14 @@ class Channel:
             self._size += sum(map(len, data))
             self.flush()
 
+    def flush_in_turn(self) -> None:
+        """Send what waits: this was arranged, perhaps for something that was sent since."""
+        self._scheduled = False
+        self.flush()
+
     def flush(self) -> None:
         """Send what waits. A server that is gone is no error here: the control socket tells of it."""
         with self._lock:
-            self._scheduled = False
             self._size = 0
             parts = []
             while self._pending:  # one at a time: a reentrant send must find each frame exactly once

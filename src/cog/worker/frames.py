@@ -73,7 +73,7 @@ class FrameReader:
         """
         if self._rest:
             data, self._rest = self._rest + data, b""
-        start, size, small = 0, len(data), LENGTHS.size
+        start, size, small, unpack = 0, len(data), LENGTHS.size, LENGTHS.unpack_from
         try:
             while self._buffer:
                 start += self._fill(data, start)
@@ -83,7 +83,11 @@ class FrameReader:
                 if len(self._buffer) == self._wanted:
                     yield self._filled(middle)
             while size - start >= small:
-                end, middle = _measured(data, start)
+                head_size, payload_size = unpack(data, start)
+                if head_size > MAX_HEADER:
+                    raise _too_large(head_size)
+                middle = start + small + head_size
+                end = middle + payload_size
                 if end > size:
                     break
                 head, payload = data[start + small : middle], data[middle:end]
@@ -123,9 +127,13 @@ def _measured(data: bytes | bytearray, start: int) -> tuple[int, int]:
     """
     head_size, payload_size = LENGTHS.unpack_from(data, start)
     if head_size > MAX_HEADER:
-        raise ProtocolError(f"a frame header of {head_size} bytes is over the limit of {MAX_HEADER}")
+        raise _too_large(head_size)
     middle = start + LENGTHS.size + head_size
     return middle + payload_size, middle
+
+
+def _too_large(size: int) -> ProtocolError:
+    return ProtocolError(f"a frame header of {size} bytes is over the limit of {MAX_HEADER}")
 
 
 def _header(text: bytes) -> Header:
