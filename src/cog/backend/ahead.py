@@ -24,9 +24,8 @@ class Ahead:
 
     def __init__(self) -> None:
         self.runs: deque[WorkerRun] = deque()
-        self.suits = (
-            True  # False where several runs are on their way at a time, or several predictions in one
-        )
+        # False where several runs are on their way at a time, or several predictions in one.
+        self.suits = True
         self._mean = _LONGEST
         self._quiet = 0
         self._depth = 0  # how many there may be

@@ -93,7 +93,7 @@ class AsyncEngine:
         self._tasks.pop(call.number, None)
         self._poll.wake()
         if not self._tasks:
-            self._runs.channel.flush()  # nobody else will add to it: do not wait for the loop's next turn
+            self._runs.channel.flush_in_turn()  # nobody else will add to it: do not wait for the loop's next turn
 
     async def _invoke(self, call: Call, work: Work) -> bytes | None:
         arguments = work.arguments()

@@ -250,8 +250,7 @@ def read_up(frame: Frame) -> Up:
     header, payload = frame
     if header["kind"] == "done":
         return _read_ended(header, payload)
-    if header["kind"] == "output" and type(run := header.get("run")) is int:
-        # Before the others: models yield a million chunks.
+    if header["kind"] == "output" and type(run := header.get("run")) is int:  # models yield a million
         return PutOut(run, _files(header) if "files" in header else _NO_FILES, payload)
     match header:
         case {"kind": "log", "run": int() | None as run, "source": "stdout" | "stderr" as source}:
