@@ -1,4 +1,5 @@
-"""--busy-poll: server and workers look for more before they sleep, and for no longer than they were told."""
+"""--busy-poll: server and workers look for more before they sleep, and for no longer than they were told. Without it see
+backend/test_tempo.py."""
 
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ def test_server_and_worker_look_for_as_long_as_they_were_told(serve: Any, kind: 
         before = after
 
 
-def test_without_it_they_sleep_at_once(serve: Any) -> None:
+def test_without_it_they_sleep_after_a_few_predictions(serve: Any) -> None:
     server: Server = serve(model("sync"))
     pids = [server.process.pid, *server.workers()]
     before = asleep(pids)

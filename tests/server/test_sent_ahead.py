@@ -164,3 +164,33 @@ def test_of_two_workers_neither_is_sent_more_than_it_can_begin(serve: Any) -> No
         assert server.predict({"name": str(index)}).json()["output"] == str(index)
     (server.folder / "go").touch()
     assert server.wait_for("first")["status"] == "succeeded"
+
+
+def test_a_wait_that_is_too_long_ends_there_too(serve: Any) -> None:
+    server: Server = serve(MODEL, "--max-queue", "64", "--queue-timeout", "0.5")
+    names = holding(server, 2)
+    for name in names:
+        ended = server.wait_for(name)
+        assert (ended["status"], ended["started_at"]) == ("failed", None)
+        assert ended["error"].startswith("QueueTimeout: the prediction waited 0.5 seconds for a slot")
+    assert shown(server, "first")["status"] == "processing"
+    (server.folder / "go").touch()
+    assert server.wait_for("first")["output"] == "first"
+    assert server.predict({"name": "after"}).json()["output"] == "after"
+
+
+def test_who_has_begun_in_time_may_take_longer(serve: Any) -> None:
+    server: Server = serve(MODEL, "--max-queue", "64", "--queue-timeout", "5")
+    warm(server)
+    begin(server, "first", gate="go")
+    server.wait_file("first")
+    begin(server, "second", gate="later")
+    (server.folder / "go").touch()
+    server.wait_file("second")
+    asked = server.predict({"name": "third"}, fields={"id": "third"}, headers={"prefer": "respond-async"})
+    assert asked.status == 202
+    ended = server.wait_for("third")
+    assert ended["error"].startswith("QueueTimeout: the prediction waited 5 seconds for a slot")
+    assert shown(server, "second")["status"] == "processing"
+    (server.folder / "later").touch()
+    assert server.wait_for("second")["output"] == "second"

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 from cog.backend.ahead import Ahead
-from cog.backend.poll import Poll
 from cog.backend.protocol import Order, Sink
 from cog.backend.run import Host, WorkerRun
-from cog.backend.tempo import Tempo
 from cog.prediction.events import Done
-from cog.worker.messages import Down
 
 
 class Flight:
@@ -20,20 +14,12 @@ class Flight:
     def __init__(self) -> None:
         self.begun: dict[int, WorkerRun] = {}
         self.ahead = Ahead()
-        self._tempo: Tempo | None = None
         self._members: dict[int, Sink] = {}  # of batches
         self._next = 1
         self._last = 0
 
-    def keep_time(self, poll: Poll, loop: asyncio.AbstractEventLoop, send: Callable[[Down], object]) -> None:
-        """From now on server and worker look for more as `poll` says; `send` sends to the worker."""
-        if poll.seconds:
-            self._tempo = Tempo(poll, loop, send)
-
     def new(self, host: Host, order: Order, sink: Sink) -> WorkerRun:
         """A run that is about to be sent."""
-        if (tempo := self._tempo) is not None and (tempo.row or not self.begun):
-            tempo.comes(alone=not self.begun)
         number = self._last = self._next
         self._next += 1 + len(order.members)
         return WorkerRun(host, number, order, sink)
@@ -65,8 +51,6 @@ class Flight:
             for number, _ in run.members:
                 self._members.pop(number, None)
         run.ended = True
-        if self._tempo is not None and self._tempo.looks:
-            self._tempo.ended()
         if run.deadline is not None:
             run.disarm()
         run.sink(done if run.overtime is None else run.verdict(done))

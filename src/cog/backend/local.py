@@ -20,6 +20,7 @@ from cog.backend.protocol import Order, Run, Sink, Standing, State, Watcher
 from cog.backend.renewal import Renewal
 from cog.backend.seat import Deaths, Seat
 from cog.backend.staffing import Staffing
+from cog.backend.tempo import Tempo
 from cog.backend.worker import Worker
 from cog.errors import NotReady, WorkerDied
 from cog.prediction.events import Source
@@ -127,6 +128,7 @@ class LocalBackend:
     async def start(self, watcher: Watcher) -> None:
         """Start the first worker; the others follow when it is ready."""
         self._watcher = watcher
+        self._tempo = Tempo(self._spec.busy_poll, asyncio.get_running_loop())
         self._news.loading(self._spec.reference)
         if self._pool.gpus:
             self._news.divided(self._spec.gpus.names)
@@ -136,6 +138,8 @@ class LocalBackend:
     def run(self, order: Order, sink: Sink) -> Run:
         """Start a run on the worker with the least to do."""
         while (worker := self._least_loaded()) is not None:
+            if self._tempo.told or self._tempo.row:
+                self._tempo.comes(worker, alone=self.busy == 0 and len(order.members) < 2)
             try:
                 return worker.run(order, sink)
             except NotReady:
@@ -253,6 +257,7 @@ class LocalBackend:
         life = self._lives[worker]
         life.journal.succeeded()
         life.settle(None)
+        self._tempo.ready(worker)
         seat = self._seats[worker.index]
         seat.settle()
         if life.aside and (before := seat.inherit(life)) is not None:
@@ -290,6 +295,7 @@ class LocalBackend:
             self._measured = True
             self._spawn(self._staffing.shrink())
         self._watcher.changed()
+        self._tempo.ended()
 
     def worker_changed(self, worker: Worker) -> None:
         """Its number of free slots changed."""

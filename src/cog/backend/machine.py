@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 _CGROUP: Final = Path("/sys/fs/cgroup")
+_OWN: Final = Path("/proc/self/cgroup")
 
 
 def cpus() -> int:
@@ -26,14 +27,32 @@ def has_two_to_spare() -> bool:
 
 
 def _cpu_quota() -> float | None:
-    text = _read(_CGROUP / "cpu.max")  # control groups, version 2: "quota period" or "max period"
+    quotas = [quota for folder in _groups() if (quota := _quota_of(folder)) is not None]
+    return min(quotas, default=None)
+
+
+def _groups() -> list[Path]:
+    """The control group of this process and those around it, as far as they can be seen (cgroups(7), /proc/PID/cgroup)."""
+    found = [_CGROUP, _CGROUP / "cpu"]
+    for line in (_read(_OWN) or "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        folder = _CGROUP / "cpu" if controllers else _CGROUP
+        for name in path.split("/"):
+            if name == "..":  # out of sight
+                break
+            folder /= name
+            found.append(folder)
+    return found
+
+
+def _quota_of(folder: Path) -> float | None:
+    text = _read(folder / "cpu.max")  # version 2: "quota period" or "max period"
     if text is not None:
         quota, _, period = text.partition(" ")
         return None if quota == "max" else int(quota) / int(period or 100_000)
-    quota_v1, period_v1 = (
-        _number(_CGROUP / "cpu/cpu.cfs_quota_us"),
-        _number(_CGROUP / "cpu/cpu.cfs_period_us"),
-    )
+    quota_v1, period_v1 = _number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us")
     return quota_v1 / period_v1 if quota_v1 is not None and period_v1 and quota_v1 > 0 else None
 
 

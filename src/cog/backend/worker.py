@@ -82,7 +82,7 @@ class Worker:
         self._control = Link(process.control, loop, self._take_control, self._distrust, self._on_gone)
         self._pulse = Pulse(loop, lambda: self._control.send(Ping()), self._on_pulse)
         self._checkup = Checkup(loop, lambda number: self._control.send(AskHealth(number)))
-        self._flight.keep_time(self.spec.busy_poll, loop, self._data.send)
+        self.tell = self._data.send
         self._pipes = Pipes(process.stdout, process.stderr, self._take_text)
         self._pipes.start(loop)
         process.when_ended(loop, self._on_end)

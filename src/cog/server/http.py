@@ -16,7 +16,7 @@ from cog import settings as options
 from cog.backend.gpus import Gpus, choose
 from cog.backend.head_start import HeadStart
 from cog.backend.owner import Spec
-from cog.backend.poll import choose as choose_poll
+from cog.backend.poll import poll_of
 from cog.errors import CogError
 from cog.files.folders import RuntimeFolder, unusable
 from cog.server import init, memory, open_files, orders
@@ -119,7 +119,7 @@ def _spec(settings: Settings, source: Source, folders: RuntimeFolder) -> Spec:
         else settings.max_concurrency or source.max_concurrency,  # of predictions
         train=train,
         gpus=_gpus(settings, source),
-        busy_poll=choose_poll(settings.busy_poll),
+        busy_poll=poll_of(settings.busy_poll),
         cancel_grace=settings.cancel_grace,
         predict_timeout=None if train else settings.predict_timeout or None,
     )

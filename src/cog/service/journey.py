@@ -18,6 +18,7 @@ from cog.prediction.record import Prediction, Timings
 from cog.prediction.request import PredictionRequest
 from cog.service.courier import Courier
 from cog.service.intake import TAKEN, InputFile, Intake
+from cog.service.together import all_of
 from cog.signature.facts import Batch, Signature
 
 log = logging.getLogger("cog.service")
@@ -38,6 +39,9 @@ class Places(Protocol):
 
     def leave_queue(self, journey: Journey) -> None:
         """It does not want a slot any more."""
+
+    def begun(self, journey: Journey) -> None:
+        """It had been sent ahead, and waits no more."""
 
     def position(self, journey: Journey) -> int | None:
         """Where it waits, 1 for the next; None when it does not."""
@@ -131,7 +135,7 @@ class Journey:
                 await self._courier.bring(file, folder / f"input-{index}")
 
         make_folder(folder)
-        await _all([bring(index, file) for index, file in enumerate(self._intake.files)])
+        await all_of([bring(index, file) for index, file in enumerate(self._intake.files)])
         timings = self.prediction.timings
         self.prediction.timings = timings._replace(download_time=time.perf_counter() - started)
         self._task = None
@@ -194,6 +198,15 @@ class Journey:
             return None
         return self._intake.signature if self._order is None else self._order.model
 
+    @property
+    def ahead(self) -> bool:
+        """True when a worker has it that cannot begin it yet."""
+        return self._run is not None and self.prediction.started_at is None
+
+    def expire(self, error: str) -> None:
+        """End it: it has waited for too long."""
+        self._end_as(_failed(error))
+
     def cancel(self) -> None:
         """End it soon, wherever it is. Asked again it does nothing."""
         if self._canceled or self.prediction.status.terminal:
@@ -203,7 +216,6 @@ class Journey:
             self._task.cancel()
         elif self._run is None:
             self._places.leave_queue(self)
-            self.prediction.place = None
             self._end_as(Done(Status.CANCELED, time.time()))
         if self._run is not None:
             self._run.cancel()
@@ -213,7 +225,6 @@ class Journey:
         if self._task is not None:
             self._task.cancel()  # should it ever go on
         self._task = self._queue = self._run = None
-        self.prediction.place = None
         self._end_as(Done(Status.CANCELED, time.time()) if self._canceled else _failed(error))
 
     def sweep(self) -> None:
@@ -223,6 +234,7 @@ class Journey:
     def _end_as(self, done: Done) -> None:
         """End it, but not before the model is done with it: who reads of the end finds its place free."""
         if self._run is None:
+            self.prediction.place = None
             self._give_back()
             self._apply(done)
         elif self._verdict is None:
@@ -254,6 +266,7 @@ class Journey:
                     return  # it is given to a second worker
                 if self._run is not None:  # it was sent ahead, and has waited until now
                     self._note_wait(time.perf_counter() - self.queued_at)
+                    self._places.begun(self)
                     if self._order is not None and len(self._order.payload) > _GIVEN_AGAIN:
                         self._order = None
             self._apply(event)  # a log or a figure waits for no file, so that a flood of them cannot pile up
@@ -335,15 +348,3 @@ class Journey:
 
 def _failed(error: str) -> Done:
     return Done(Status.FAILED, time.time(), error=error)
-
-
-async def _all(works: list[Coroutine[None, None, None]]) -> None:
-    """Run all of them at once; when one fails the others are cancelled, and done, before the error is raised."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise

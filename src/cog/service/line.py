@@ -45,6 +45,10 @@ class Line:
             waiting.append(journey)
         else:
             insort(waiting, journey, key=_BY_ARRIVAL)
+        self.limit(journey)
+
+    def limit(self, journey: Journey) -> None:
+        """It waits, here or as one that was sent ahead: too long a wait is its end, unless it is `called` before."""
         if self._timeout and journey not in self._timers:
             loop = asyncio.get_running_loop()
             self._timers[journey] = loop.call_later(self._timeout, self._expire, journey)
@@ -131,7 +135,7 @@ class Line:
 
     def _expire(self, journey: Journey) -> None:
         self.leave(journey)
-        journey.abandon(
+        journey.expire(
             f"QueueTimeout: the prediction waited {self._timeout:g} seconds for a slot, which is what --queue-timeout allows. "
             "The model is slower than the requests come: send fewer, allow more time, or serve more at once"
         )

@@ -192,6 +192,8 @@ class Service:
         """Start it now, or in its turn. That comes first for one that had a slot in vain: it came before all that wait."""
         alone = journey.rule is None and not self._line
         if alone and self.backend.room > 0 and journey.start(self.backend.run):
+            if journey.ahead:
+                self._line.limit(journey)
             return
         self._line.join(journey)
         self._serve()
@@ -200,6 +202,10 @@ class Service:
     def leave_queue(self, journey: Journey) -> None:
         """Forget that it waits."""
         self._line.leave(journey)
+
+    def begun(self, journey: Journey) -> None:
+        """It had been sent ahead, and waits no more."""
+        self._line.called(journey)
 
     def position(self, journey: Journey) -> int | None:
         """Where it waits, 1 for the next; None when it does not."""
@@ -218,6 +224,7 @@ class Service:
     def ended(self, journey: Journey) -> None:
         """Forget it."""
         self._active.pop(journey.prediction.id, None)
+        self._line.called(journey)
         journey.prediction.listeners.clear()
         if not self._active:
             self._idle.set()
@@ -244,7 +251,8 @@ class Service:
             if start_all(together, backend.run):
                 room -= 1
                 for journey in together:
-                    line.called(journey)
+                    if not journey.ahead:
+                        line.called(journey)
             else:
                 blocked += together
                 room = 0

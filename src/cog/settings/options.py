@@ -69,9 +69,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
            "How long the first prediction of a batch waits for others while the model is idle. Without it: what `@batch` says.",
            "SECONDS"),
     Option("busy_poll", "--busy-poll", "COG_BUSY_POLL", values.short_time, "auto",
-           "How long server and workers look for more, after something has come, before they sleep, which makes short "
-           "predictions two to three times as fast and keeps a processor busy for each process meanwhile. `auto`: 0.0005 "
-           "while predictions come one at a time, each within that time of the one before, and there are processors to "
+           "How long server and workers look for more, after an order and after the end of a run, before they sleep, which makes "
+           "short predictions about twice as fast and keeps a processor busy for each process meanwhile. `auto`: 0.0003 while "
+           "predictions come one at a time, neither the model nor who asks takes longer than that, and there are processors to "
            "spare; 0: never.", "SECONDS"),
     Option("max_predictions_per_worker", "--max-predictions-per-worker", "COG_MAX_PREDICTIONS_PER_WORKER",
            values.whole(0, 10**9), "0",

@@ -93,7 +93,8 @@ class AsyncEngine:
         self._tasks.pop(call.number, None)
         self._poll.wake()
         if not self._tasks:
-            self._runs.channel.flush_in_turn()  # nobody else will add to it: do not wait for the loop's next turn
+            # Nobody else will add to it: do not wait for the loop's next turn, should that ever come.
+            self._runs.channel.flush_in_turn()
 
     async def _invoke(self, call: Call, work: Work) -> bytes | None:
         arguments = work.arguments()

@@ -40,7 +40,7 @@ class BusyPoll:
         self._turning = False
 
     def look(self, seconds: float) -> None:
-        """From now on it is so many seconds, from now."""
+        """Do so for `seconds` after each `wake()` from here on, which is one; 0: for no longer."""
         self._seconds = seconds
         self._until = 0.0
         self.wake()

@@ -64,8 +64,8 @@ class Channel:
             if self._defer is None or self._size > _ENOUGH or threading.get_ident() != self._loop_thread:
                 self.flush()
             elif not self._scheduled:
-                self._scheduled = True
                 self._defer()
+                self._scheduled = True
 
     def send_all(self, messages: Iterable[Up]) -> None:
         """Send messages together, after all that were sent before them."""
@@ -76,7 +76,7 @@ class Channel:
             self.flush()
 
     def flush_in_turn(self) -> None:
-        """Send what waits: this was arranged, perhaps for something that was sent since."""
+        """Send what waits. Whether this was arranged or not, what is sent next arranges it anew."""
         self._scheduled = False
         self.flush()
 
