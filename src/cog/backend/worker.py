@@ -292,7 +292,7 @@ class Worker:
         except ProtocolError as error:
             self._distrust(error)
         else:
-            self._flight.ahead.suits = not loaded.is_async and loaded.batch is None
+            self._flight.ahead.suit(loaded)
             self._pulse.start()
             self._owner.worker_ready(self)
 

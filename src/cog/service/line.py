@@ -84,17 +84,23 @@ class Line:
         """The next one, which is taken out."""
         return self._waiting.popleft()
 
-    def next(self) -> list[Journey]:
+    def next(self, ahead: Callable[[], bool]) -> list[Journey]:
         """Those that are to run now in one call, which are taken out; none while all of them wait for company, until
         `moves` is called.
 
-        Whose time is over goes with those that fit to it; a batch that is full goes at once.
+        Whose time is over goes with those that fit to it; a batch that is full goes at once. `ahead` tells that they would
+        have to wait for their slot all the same: then only those go with whom nobody else can.
         """
         first = self._waiting[0]
         if first.rule is None:
             return [self._waiting.popleft()]
-        now = time.perf_counter()
-        chosen = self._fitting(first) if self._due(first, first.rule) <= now else self._ripe(now)
+        if ahead():
+            chosen = self._fitting(first)
+            if len(chosen) < first.rule.max_size:
+                return []
+        else:
+            now = time.perf_counter()
+            chosen = self._fitting(first) if self._due(first, first.rule) <= now else self._ripe(now)
         for journey in chosen:
             self._waiting.remove(journey)
         return chosen

@@ -245,7 +245,7 @@ class Service:
         blocked: list[Journey] = []
         room = backend.room if line else 0
         while line and room > 0:
-            together = line.next()
+            together = line.next(lambda: backend.free <= 0)
             if not together:
                 break  # they wait for company
             if start_all(together, backend.run):
