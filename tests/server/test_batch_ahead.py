@@ -9,27 +9,31 @@ from typing import Any
 import pytest
 
 from support.models import WAITING
-from support.serving import Server
+from support.serving import Server, until
 
 MODEL = (
-    "from cog import BaseRunner, batch\n"
+    "from cog import BaseRunner, Path, batch\n"
     + WAITING
     + """
 
 class Runner(BaseRunner):
     @batch(max_size=2, max_wait=0)
-    def run(self, name: list[str]) -> list[str]:
+    def run(self, name: list[str], file: list[Path] = None) -> list[str]:
         for one in name:
-            if one.startswith("hold"):
+            if one.startswith(("hold", "crash")):
                 mark(one)
                 hold(f"{one}.go")
-        return [f"{one} of {len(name)}" for one in name]
+            if one.startswith("crash"):
+                os.write(2, b"the last words\\n")
+                os.abort()
+        read = ["" if path is None else f" with {path.read_text()}" for path in file]
+        return [f"{one} of {len(name)}{text}" for one, text in zip(name, read)]
 """
 )
 
 
-def begin(server: Server, name: str) -> str:
-    answer = server.predict({"name": name}, fields={"id": name}, headers={"prefer": "respond-async"})
+def begin(server: Server, name: str, **more: str) -> str:
+    answer = server.predict({"name": name, **more}, fields={"id": name}, headers={"prefer": "respond-async"})
     assert answer.status == 202, answer
     return name
 
@@ -84,6 +88,36 @@ def test_who_leaves_it_disturbs_nobody(server: Server) -> None:
     let_go(server)
     assert server.wait_for("b")["output"] == "b of 2"
     assert server.predict({"name": "after"}).json()["output"] == "after of 1"
+
+
+def test_who_leaves_it_leaves_their_files_until_nobody_needs_them(server: Server) -> None:
+    holding(server)
+    begin(server, "a", file="data:text/plain,a")
+    until(lambda: shown(server, "a")["metrics"], lambda metrics: metrics.get("queue_position") == 1)
+    begin(server, "b", file="data:text/plain,b")
+    until(lambda: shown(server, "a")["metrics"], lambda metrics: "queue_position" not in metrics)
+    assert server.call("POST", "/predictions/a/cancel").status == 200
+    assert server.wait_for("a")["status"] == "canceled"
+    let_go(server)
+    assert server.wait_for("b")["output"] == "b of 2 with b"
+
+
+def test_the_last_words_of_a_worker_are_those_of_the_batch_that_ran(server: Server) -> None:
+    holding(server)
+    let_go(server)
+    server.wait_for("hold")
+    begin(server, "hold2")
+    server.wait_file("hold2")
+    for name in ("crash", "b", "c", "d"):
+        begin(server, name)
+    let_go(server, "hold2")
+    server.wait_file("crash")
+    until(lambda: shown(server, "d")["metrics"], lambda metrics: "queue_position" not in metrics)
+    let_go(server, "crash")
+    ended = server.wait_for("crash")
+    assert "SIGABRT" in ended["error"]
+    assert "the last words" in ended["logs"]
+    assert [server.wait_for(name)["output"] for name in ("c", "d")] == ["c of 2", "d of 2"]
 
 
 def test_when_all_have_left_the_next_ones_run(server: Server) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cog.backend.ahead import Ahead
 from cog.backend.protocol import Order, Sink
 from cog.backend.run import Host, WorkerRun
 from cog.prediction.events import Done
+from cog.worker.messages import Down
 
 
 class Flight:
@@ -24,6 +27,11 @@ class Flight:
         self._next += 1 + len(order.members)
         return WorkerRun(host, number, order, sink)
 
+    def tell(self, send: Callable[[Down], object], message: Down) -> None:
+        """Send what is no order: what is unread from here on need not be one."""
+        self._last = 0
+        send(message)
+
     def next(self) -> WorkerRun:
         """The next of those that were sent, which is begun now; there must be one."""
         run = self.ahead.runs.popleft()
@@ -39,6 +47,17 @@ class Flight:
             return None
         run = self.begun.get(number)
         return self._members.get(number) if run is None else run.sink
+
+    def writer(self, catch_up: Callable[[], bool]) -> WorkerRun | None:
+        """The run that has written to a descriptor; None when nobody can tell. With orders ahead it may be the next one, which
+        would have begun after an end that was told: `catch_up` takes what was told, if that can be now."""
+        self.ahead.heard()
+        if len(self.begun) != 1:
+            return None
+        (run,) = self.begun.values()
+        if self.ahead.runs and not catch_up():
+            return None
+        return None if run.ended else run
 
     def pop_member(self, number: int) -> Sink | None:
         """The same for the end of a member of a batch."""

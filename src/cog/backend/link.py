@@ -58,6 +58,7 @@ class Link:
         self._reading = True
         self._closed = False
         self._refused = False
+        self._taking = False
         self.unread = False
         loop.add_reader(self._fd, self.read)
 
@@ -122,7 +123,21 @@ class Link:
             self._stop_reading()
             self._gone()
 
+    def catch_up(self) -> bool:
+        """Take what has arrived; false when that is just being done."""
+        if self._taking:
+            return False
+        self.read()
+        return True
+
     def _read(self, data: bytes) -> None:
+        self._taking = True
+        try:
+            self._hand_on(data)
+        finally:
+            self._taking = False
+
+    def _hand_on(self, data: bytes) -> None:
         messages: list[Up] = []
         try:
             for frame in self._reader.feed(data):

@@ -104,7 +104,14 @@ class LocalBackend:
     @property
     def room(self) -> int:
         """Slots that are free. A worker that is alone takes orders ahead: one must not wait for it while another is free."""
-        return self._workers[0].room if len(self._workers) == 1 else self.free
+        return self._workers[0].room if self._alone else self.free
+
+    @property
+    def _alone(self) -> bool:
+        """True when there is one worker, and no other is to come."""
+        if len(self._workers) != 1:
+            return False
+        return len(self._seats) == 1 or sum(not seat.given_up for seat in self._seats) == 1
 
     @property
     def busy(self) -> int:
@@ -150,7 +157,7 @@ class LocalBackend:
         """The one with the fewest runs in proportion to its slots; among equals the first, whose caches are warm. One that is
         alone takes orders ahead, see `room`."""
         workers = self._workers
-        if len(workers) == 1:
+        if self._alone:
             return workers[0] if workers[0].room > 0 else None
         best: Worker | None = None
         for worker in workers:

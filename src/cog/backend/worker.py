@@ -82,7 +82,7 @@ class Worker:
         self._control = Link(process.control, loop, self._take_control, self._distrust, self._on_gone)
         self._pulse = Pulse(loop, lambda: self._control.send(Ping()), self._on_pulse)
         self._checkup = Checkup(loop, lambda number: self._control.send(AskHealth(number)))
-        self.tell = self._data.send
+        self.tell = lambda message: self._flight.tell(self._data.send, message)
         self._pipes = Pipes(process.stdout, process.stderr, self._take_text)
         self._pipes.start(loop)
         process.when_ended(loop, self._on_end)
@@ -107,8 +107,8 @@ class Worker:
 
     @property
     def busy(self) -> int:
-        """How many runs are on it."""
-        return len(self._flight.begun)
+        """How many runs are on it. The next one is, as soon as one has ended."""
+        return len(self._flight.begun) or min(1, len(self._flight.ahead.runs))
 
     @property
     def capacity(self) -> int:
@@ -127,8 +127,7 @@ class Worker:
         """How many more orders it takes now: as it has free slots, or ahead, of a model with short runs, one after the other."""
         if not self.ready or self._unanswered or self._pulse.frozen:
             return 0
-        free = self.slots - len(self._flight.begun)
-        return free if free > 0 else self._flight.ahead.room
+        return (self.slots - len(self._flight.begun)) or self._flight.ahead.room
 
     # Orders
 
@@ -202,7 +201,7 @@ class Worker:
             return
         self.retiring = True
         self._farewell = why, grace
-        if not self._flight.begun:
+        if not self.busy:
             self._leave()
 
     def _leave(self) -> None:
@@ -317,12 +316,10 @@ class Worker:
 
     def _take_text(self, text: str, source: Source) -> None:
         """Bytes from a descriptor belong to the one run in flight, if there is exactly one."""
-        self._flight.ahead.heard()
-        if len(self._flight.begun) == 1 and not self._flight.ahead.runs:
-            for run in self._flight.begun.values():
-                run.sink(Log(text, source))
-        else:
+        if (run := self._flight.writer(self._data.catch_up)) is None:
             self._owner.worker_printed(self, text, source)
+        else:
+            run.sink(Log(text, source))
 
     def _drain_pipes(self) -> None:
         """Read what is in the pipes now; the text of a last run is complete with that."""

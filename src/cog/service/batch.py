@@ -70,6 +70,7 @@ class Batch:
         if seat.left or self._run is None:
             return
         if any(not other.left for other in self._seats if other is not seat):
+            seat.journey.kept = True  # the model may be about to open what lies in its folder
             self._canceled.append(seat.journey)
             seat.take(Done(Status.CANCELED, time.time()))
         else:
@@ -83,7 +84,7 @@ class Batch:
             seat.take(event)
         if type(event) is Done:
             self._run = None  # it holds this very method
-            for journey in self._canceled:  # the model may have written its files after they were removed
+            for journey in self._canceled:
                 journey.sweep()
             self._seats.clear()
 

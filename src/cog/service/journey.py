@@ -60,8 +60,8 @@ class Journey:
     """The one place that moves a prediction on. Everything happens on the event loop's thread."""
 
     __slots__ = (
-        "_canceled", "_context", "_courier", "_folder", "_intake", "_kin", "_order", "_places", "_queue", "_room",
-        "_run", "_task", "_touched", "_verdict", "_waited", "company", "holds_place", "number", "prediction", "queued_at", "rule",
+        "_canceled", "_context", "_courier", "_folder", "_intake", "_kin", "_order", "_places", "_queue", "_room", "_run",
+        "_task", "_touched", "_verdict", "_waited", "company", "holds_place", "kept", "number", "prediction", "queued_at", "rule",
     )  # fmt: skip
 
     def __init__(
@@ -79,8 +79,8 @@ class Journey:
         self.number = number
         self.holds_place = True
         self.rule = rule
-        self.queued_at = 0.0  # by perf_counter
-        self._waited = 0.0
+        self.queued_at = self._waited = 0.0  # by perf_counter
+        self.kept = False  # who else needs its files calls `sweep()`
         self.company = 1  # how many are in its call of the model
         self._context = request.context
         self._intake = intake
@@ -228,7 +228,7 @@ class Journey:
         self._end_as(Done(Status.CANCELED, time.time()) if self._canceled else _failed(error))
 
     def sweep(self) -> None:
-        """Files may have come into its folder after it had ended."""
+        """Its files go, which others of its batch may have needed, and those that came after it had ended."""
         self._courier.clear_away(self._folder, self.prediction.id)
 
     def _end_as(self, done: Done) -> None:
@@ -330,7 +330,7 @@ class Journey:
                 return
             event = last
         if type(event) is Done:
-            if self._touched or event.status is not Status.SUCCEEDED:
+            if (self._touched or event.status is not Status.SUCCEEDED) and not self.kept:
                 self._courier.clear_away(self._folder, self.prediction.id)
             self._places.ended(self)
 

@@ -14,6 +14,8 @@ from typing import Final
 from cog.service.journey import Journey
 from cog.signature.facts import Batch
 
+# Batches among which the company of the first one is looked for while the model is busy.
+_NEAR: Final = 4
 _BY_ARRIVAL: Final[Callable[[Journey], int]] = lambda journey: journey.number  # noqa: E731  it is a key
 
 
@@ -95,7 +97,7 @@ class Line:
         if first.rule is None:
             return [self._waiting.popleft()]
         if ahead():
-            chosen = self._fitting(first)
+            chosen = self._fitting(first, _NEAR * first.rule.max_size)
             if len(chosen) < first.rule.max_size:
                 return []
         else:
@@ -105,11 +107,15 @@ class Line:
             self._waiting.remove(journey)
         return chosen
 
-    def _fitting(self, first: Journey) -> list[Journey]:
-        """`first`, and those that may go with it."""
+    def _fitting(self, first: Journey, near: int | None = None) -> list[Journey]:
+        """`first`, and those that may go with it; with `near` of so many that wait, since each that comes asks."""
         assert first.rule is not None
         kin = first.kin
-        found = (journey for journey in self._waiting if journey.rule is not None and journey.kin == kin)
+        found = (
+            journey
+            for journey in islice(self._waiting, near)
+            if journey.rule is not None and journey.kin == kin
+        )
         return list(islice(found, first.rule.max_size))
 
     def _ripe(self, now: float) -> list[Journey]:

@@ -194,6 +194,8 @@ class Service:
         if alone and self.backend.room > 0 and journey.start(self.backend.run):
             if journey.ahead:
                 self._line.limit(journey)
+            else:
+                self._line.called(journey)
             return
         self._line.join(journey)
         self._serve()
