@@ -127,7 +127,8 @@ class Link:
         """Take what has arrived; false when that is just being done."""
         if self._taking:
             return False
-        self.read()
+        if self._reading:
+            self.read()
         return True
 
     def _read(self, data: bytes) -> None:
