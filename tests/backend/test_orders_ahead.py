@@ -60,7 +60,8 @@ class Asking(Sink):
 def test_one_that_is_about_to_begin_counts_when_the_one_before_has_ended(tmp_path: Path) -> None:
     async def story() -> None:
         async with living(tmp_path) as house:
-            for _ in range(80):
+            (worker,) = house.backend._workers
+            while worker._flight.ahead.room == 0:  # a run that took long by chance puts it off
                 await house.give("out = 1").done()
             first, second = Asking(house.backend), Asking(house.backend)
             for sink in (first, second):

@@ -79,7 +79,7 @@ class Ear:
 
 
 ROW: Final = tempo._ROW
-SHORT: Final = 0.2
+SHORT: Final = 0.4  # seconds, in which the next order comes even on a busy machine
 
 
 def turn(kept: Tempo, worker: Ear, *, alone: bool = True, run: float = 0.0, pause: float = 0.0) -> None:
