@@ -305,6 +305,23 @@ def test_the_models_time_is_kept_when_its_file_cannot_be_delivered() -> None:
     on_stage(act)
 
 
+def test_a_cancel_that_is_too_late_for_the_run_is_not_for_its_files() -> None:
+    """Nobody could end it otherwise: a second cancel changes nothing."""
+
+    async def act(stage: Stage) -> None:
+        prediction = stage.submit()
+        (run,) = stage.backend.runs
+        stage.service.cancel(prediction.id)
+        run.end(Status.SUCCEEDED, files=True)
+        await turns(3)
+        assert prediction.status is Status.CANCELED
+        assert prediction.output() == b"null"
+        assert prediction.metrics["predict_time"] == 0.5
+        await stage.settle()
+
+    on_stage(act)
+
+
 class Faulty:
     """A listener with a fault of ours."""
 

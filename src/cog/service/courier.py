@@ -34,6 +34,15 @@ class Courier:
         self.max_output = max_output
         self._shelf = shelf
 
+    @property
+    def overfull(self) -> str:
+        """What is said of an output over the limit."""
+        return (
+            f"OutputError: the output is larger than the {self.max_output:,} bytes that --max-output "
+            "allows for all the output of one prediction, as JSON text. Return a file and let the server "
+            "upload it (--upload-url), return less, or allow more."
+        )
+
     async def bring(self, file: InputFile, folder: Path) -> None:
         """Put one input file into `folder`.
 

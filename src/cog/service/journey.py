@@ -258,6 +258,8 @@ class Journey:
             self._give_back()
             if event.predict_time is not None:
                 self._places.served(event.predict_time / self.company)
+            if self._canceled and event.files:  # it came too late for the run, not for the files
+                self._verdict = Done(Status.CANCELED, event.at)
             if self._verdict is not None:
                 event = self._verdict._replace(at=event.at, predict_time=event.predict_time)
         elif type(event) is not Output:
@@ -300,11 +302,7 @@ class Journey:
 
     def _overfull(self) -> Done:
         """The end that takes the place of an output over the limit; what came before stays."""
-        return _failed(
-            f"OutputError: the output is larger than the {self._courier.max_output:,} bytes that --max-output "
-            "allows for all the output of one prediction, as JSON text. Return a file and let the server "
-            "upload it (--upload-url), return less, or allow more."
-        )
+        return _failed(self._courier.overfull)
 
     async def _published(self, event: Event) -> Event:
         if not isinstance(event, Output | Done) or not event.files or event.payload is None:
