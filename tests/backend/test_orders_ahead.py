@@ -15,7 +15,7 @@ from cog.backend.protocol import Order, State
 from cog.prediction.events import Done, Event, Status
 from cog.worker.messages import Down, Look
 from support.models import SYNC
-from support.serving import write_model
+from support.serving import until, write_model
 from support.watching import Sink, Watcher, spec_of
 
 
@@ -79,8 +79,7 @@ def test_what_is_told_beside_orders_makes_none_of_them_unread(tmp_path: Path) ->
     async def story() -> None:
         async with living(tmp_path) as house:
             sink = house.give("mark('in'); hold('never')")
-            while not (house.folder / "in").exists():
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(until, (house.folder / "in").exists, bool)
             (worker,) = house.backend._workers
             tell: Callable[[Down], object] = worker.tell
             tell(Look(0.0))
